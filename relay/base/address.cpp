@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "relay/base/check.h"
+
 namespace earshot {
 namespace {
 
@@ -43,14 +45,22 @@ bool IpAddress::is_private() const {
   return is_loopback() || (bytes[0] & 0xFE) == 0xFC || (bytes[0] == 0xFE && (bytes[1] & 0xC0) == 0x80);
 }
 
-std::string IpAddress::to_string() const {
+std::size_t IpAddress::write(std::span<char> out) const {
   char text[INET6_ADDRSTRLEN] = {};
   if (is_v4()) {
     inet_ntop(AF_INET, bytes.data() + 12, text, sizeof text);
   } else {
     inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
   }
-  return text;
+  const std::size_t size = std::strlen(text);
+  RELAY_CHECK(size <= out.size());
+  std::memcpy(out.data(), text, size);
+  return size;
+}
+
+std::string IpAddress::to_string() const {
+  char text[INET6_ADDRSTRLEN];
+  return {text, write(text)};
 }
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,8 @@ struct IpAddress {
   bool is_unspecified() const;  // 0.0.0.0 or ::
   bool is_private() const;      // RFC 1918, RFC 4193, RFC 6598, link-local or loopback
   std::string to_string() const;  // "192.0.2.1", "2001:db8::1"; v4-mapped prints as IPv4
+  // The same text without an allocation and without a NUL; returns its size. `out` holds at least 46 bytes.
+  std::size_t write(std::span<char> out) const;
 
   static std::optional<IpAddress> parse(std::string_view text);  // without brackets, port or zone
 };

@@ -70,6 +70,8 @@ inline constexpr Duration address_move_interval = seconds(1);
 // Opens for a source that is not the slot's: a moved client needs one; 20 packets/s a source and 10,000 a worker,
 // 0.5 us each, are 0.5 % of a core.
 inline constexpr std::int64_t foreign_opens_per_source_per_second = 20;
+// Deep enough for the second in which the return address may not move again.
+inline constexpr std::int64_t foreign_opens_per_source_depth = 2 * packets_per_second_max;
 inline constexpr std::int64_t foreign_opens_per_worker_per_second = 10'000;
 // IP discovery: clients ask once. Replies a second to one (slot, source), and to all sources that are no signalling peer.
 inline constexpr std::int64_t discovery_replies_per_source_per_second = 2;

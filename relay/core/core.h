@@ -47,8 +47,9 @@ class Core {
   void on_timeout(Time now, Outbox& out);
   Time next_timeout() const;
 
-  // ICMP said that nobody is there: stop sending to that slot until it is heard of again.
-  void on_unreachable(SlotIndex slot, const Endpoint& remote);
+  // ICMP said that nobody is there: the slot that TrackAddress names for it gets nothing until it is heard of again.
+  // Only on the worker that tracks addresses (worker 0); elsewhere it does nothing.
+  void on_unreachable_address(Time now, const Endpoint& remote);
 
   // Offers pending events; `accept` answers false when it has no room, and the event stays pending.
   void offer_events(const std::function<bool(const Event&)>& accept);

@@ -1,5 +1,5 @@
-// Live statistics of one slot: relaxed atomics, written by the worker that owns the slot (keep_alive_ns: by worker 0),
-// read by the controller at any time. No other order is needed: each value stands for itself.
+// Live statistics of one slot: relaxed atomics, written by the worker that owns the slot (the last two: by worker
+// 0), read by the controller at any time. No other order is needed: each value stands for itself.
 #pragma once
 
 #include <atomic>
@@ -20,11 +20,13 @@ struct alignas(64) SlotStats {
   Counter jitter_ticks{0};      // RFC 3550 A.8, 48 kHz ticks
   Counter last_packet_ns{0};    // arrival of the last authenticated packet, monotonic
   Counter active_since_ns{0};   // start of the present talk spurt; 0 while silent
+  // These two are written by the worker that tracks addresses, and read by the owner too.
   Counter keep_alive_ns{0};     // last keep-alive from its address, monotonic; 0 before the first
+  Counter unreachable_ns{0};    // last ICMP error about its address, monotonic; 0 before the first
 
   void reset() {
     for (Counter* c : {&packets_received, &bytes_received, &packets_forwarded, &packets_sent, &duplicates, &late, &lost,
-                       &jitter_ticks, &last_packet_ns, &active_since_ns, &keep_alive_ns}) {
+                       &jitter_ticks, &last_packet_ns, &active_since_ns, &keep_alive_ns, &unreachable_ns}) {
       c->store(0, std::memory_order_relaxed);
     }
   }

@@ -30,7 +30,6 @@ enum class DropReason : std::uint8_t {
   speakers,            // channel_speakers_max others speak
   late,                // behind fresher frames (the late-frame policy)
   generation,          // from another worker, about a slot or channel that has ended
-  no_listener,         // nobody else is in the channel; accepted, nothing to send
   discovery_budget,    // too many IP discovery requests
   inbox_full,          // no credit towards another worker
   count
@@ -43,7 +42,7 @@ constexpr std::array<std::string_view, drop_reasons_count> drop_reason_names{
     "malformed",     "unknown_ssrc", "no_key",        "foreign_budget", "not_authentic",
     "replayed",      "nonce_collision", "wrong_payload_type", "not_allowed", "muted",
     "rate",          "duplicate",   "speakers",       "late",         "generation",
-    "no_listener",   "discovery_budget", "inbox_full"};
+      "discovery_budget", "inbox_full"};
 static_assert(drop_reason_names.back() == "inbox_full");
 
 constexpr std::string_view name(DropReason reason) {

@@ -1,0 +1,66 @@
+#include "crypto/keys.h"
+
+#include <sodium.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace earshot::crypto {
+
+bool initialize() { return sodium_init() >= 0; }
+
+Key::Key(std::span<const std::uint8_t, key_size> bytes) { std::copy(bytes.begin(), bytes.end(), bytes_.begin()); }
+Key::~Key() { clear(); }
+Key::Key(Key&& other) noexcept : bytes_(other.bytes_) { other.clear(); }
+
+Key& Key::operator=(Key&& other) noexcept {
+  if (this != &other) {
+    bytes_ = other.bytes_;
+    other.clear();
+  }
+  return *this;
+}
+
+void Key::clear() { zero(bytes_); }
+
+void zero(std::span<std::uint8_t> bytes) { sodium_memzero(bytes.data(), bytes.size()); }
+
+bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
+  return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+void random_bytes(std::span<std::uint8_t> out) { randombytes_buf(out.data(), out.size()); }
+
+SecretMemory::SecretMemory(std::size_t size) : size_(size) {
+  if (size == 0) return;
+  void* mapping = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED || madvise(mapping, size, MADV_DONTDUMP) != 0) {
+    std::perror("earshot: cannot map memory for keys");
+    std::abort();
+  }
+  data_ = static_cast<std::uint8_t*>(mapping);
+  locked_ = mlock(data_, size_) == 0;
+}
+
+SecretMemory::~SecretMemory() {
+  if (data_ == nullptr) return;
+  zero(bytes());
+  munmap(data_, size_);
+}
+
+SecretMemory::SecretMemory(SecretMemory&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      locked_(std::exchange(other.locked_, false)) {}
+
+SecretMemory& SecretMemory::operator=(SecretMemory&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(locked_, other.locked_);
+  return *this;
+}
+
+}  // namespace earshot::crypto

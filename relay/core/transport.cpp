@@ -1,0 +1,210 @@
+#include "relay/core/transport.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "relay/base/check.h"
+
+namespace earshot {
+
+bool UnprovenAddresses::enter(const IpAddress& ip) {
+  Entry* entry = entries_.find(ip);
+  if (entry == nullptr) entry = entries_.insert(ip, {});
+  if (entry == nullptr || entry->sessions >= limits::unproven_sessions_per_ip) return false;
+  ++entry->sessions;
+  return true;
+}
+
+void UnprovenAddresses::leave(const IpAddress& ip) {
+  Entry* entry = entries_.find(ip);
+  RELAY_CHECK(entry != nullptr && entry->sessions > 0);
+  if (--entry->sessions == 0) entries_.erase(ip);
+}
+
+bool UnprovenAddresses::take(Time now, const IpAddress& ip, std::int64_t per_second) {
+  Entry* entry = entries_.find(ip);
+  RELAY_CHECK(entry != nullptr);
+  return entry->bucket.take(now, {per_second, per_second / 4 + 1});
+}
+
+Transports::Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed, SlotStats* stats,
+                       Counters& counters)
+    : slots_count_(slots_count),
+      unproven_per_second_(std::max<std::int64_t>(
+          1, limits::unproven_packets_per_second / static_cast<std::int64_t>(workers_count))),
+      record_memory_(slots_count * sizeof(SessionRecord)),
+      key_memory_(slots_count * sizeof(crypto::AeadKey)),
+      records_(reinterpret_cast<SessionRecord*>(record_memory_.bytes().data())),
+      keys_(reinterpret_cast<crypto::AeadKey*>(key_memory_.bytes().data())),
+      transports_(slots_count),
+      unproven_(slots_count, seed),
+      stats_(stats),
+      counters_(counters) {}
+
+void Transports::open_slot(const OpenSlot& command) {
+  SessionRecord& r = record(command.slot.ssrc.slot());
+  RELAY_CHECK(!r.is_open());
+  r = {};
+  r.version = SessionRecord::current_version;
+  r.slot = command.slot;
+  r.channel = command.channel;
+  r.grants = command.grants;
+  r.is_muted = command.is_muted;
+  r.is_deafened = command.is_deafened;
+  r.signalling_peer = command.signalling_peer;
+  transports_[r.slot.ssrc.slot().value] = {};
+}
+
+void Transports::close_slot(SlotIndex slot) {
+  SessionRecord& r = record(slot);
+  leave_unproven(r);
+  keys_[slot.value].clear();
+  crypto::zero({reinterpret_cast<std::uint8_t*>(&r), sizeof r});
+}
+
+void Transports::install_key(const InstallKey& command) {
+  const SlotIndex slot = command.slot.ssrc.slot();
+  SessionRecord& r = record(slot);
+  r.mode = command.mode;
+  r.key = command.key;
+  r.has_key = true;
+  keys_[slot.value].set(command.mode, command.key);
+  nonces_begin(r.nonces, command.nonce_start);
+  transports_[slot.value].fresh_key_asked = false;
+  transports_[slot.value].has_event_fresh_key = false;
+  declare(slot, command.declared);
+}
+
+bool Transports::is_believed(const SessionRecord& record, const Transport& transport, const IpAddress& ip) const {
+  const auto& seen = transport.discovered_from;
+  return ip == record.signalling_peer || std::find(seen.begin(), seen.end(), ip) != seen.end();
+}
+
+void Transports::declare(SlotIndex slot, const Endpoint& declared) {
+  SessionRecord& r = record(slot);
+  r.declared = declared;
+  if (!declared.is_set() || !is_believed(r, transports_[slot.value], declared.ip)) return;
+  const bool is_proven = declared.ip == r.signalling_peer || declared.ip.is_loopback();
+  if (r.remote == declared) return;
+  if (!is_proven && !unproven_.enter(declared.ip)) return;
+  set_remote(slot, declared, is_proven);
+}
+
+void Transports::on_discovery(SlotIndex slot, const IpAddress& source) {
+  auto& seen = transports_[slot.value].discovered_from;
+  if (std::find(seen.begin(), seen.end(), source) == seen.end()) {
+    seen[1] = seen[0];
+    seen[0] = source;
+  }
+  const SessionRecord& r = record(slot);
+  if (r.has_key && !r.remote.is_set() && r.declared.is_set()) declare(slot, r.declared);
+}
+
+// The caller has entered `remote` among the unproven ones if it is one.
+void Transports::set_remote(SlotIndex slot, const Endpoint& remote, bool is_proven) {
+  SessionRecord& r = record(slot);
+  leave_unproven(r);
+  r.remote = remote;
+  r.is_remote_proven = is_proven;
+  transports_[slot.value].has_event_address_changed = true;
+}
+
+void Transports::leave_unproven(SessionRecord& r) {
+  if (r.remote.is_set() && !r.is_remote_proven) unproven_.leave(r.remote.ip);
+  r.is_remote_proven = true;
+}
+
+OpenedDatagram Transports::open(SlotIndex slot, const wire::RtpHeader& header, std::span<std::uint8_t> datagram) {
+  const std::size_t sealed_min = header.clear_size + crypto::tag_size + crypto::counter_size;
+  if (datagram.size() < sealed_min) return {DropReason::malformed, false, {}};
+  crypto::Counter counter;
+  std::copy(datagram.end() - crypto::counter_size, datagram.end(), counter.begin());
+  const auto aad = datagram.first(header.clear_size);
+  const auto body = datagram.subspan(header.clear_size, datagram.size() - header.clear_size - crypto::counter_size);
+  if (!keys_[slot.value].open(body, aad, counter)) {
+    ++counters_[Counter::open_failures];
+    return {DropReason::not_authentic, false, {}};
+  }
+  SessionRecord& r = record(slot);
+  const std::uint32_t moves_before = r.nonces.moves;
+  const NonceReceipt receipt = nonces_receive(r.nonces, counter);
+  note_nonces(slot, moves_before);
+  if (receipt.reason != DropReason::none) return {receipt.reason, false, {}};
+  const auto frame = wire::rtp_frame(header, body.first(body.size() - crypto::tag_size));
+  if (!frame || frame->empty()) return {DropReason::malformed, receipt.is_newest, {}};
+  return {DropReason::none, receipt.is_newest, *frame};
+}
+
+void Transports::note_nonces(SlotIndex slot, std::uint32_t moves_before) {
+  const NonceState& nonces = record(slot).nonces;
+  counters_[Counter::nonce_moves] += nonces.moves - moves_before;
+  Transport& t = transports_[slot.value];
+  if (!nonces.fresh_key_needed || t.fresh_key_asked) return;
+  t.fresh_key_asked = true;
+  t.has_event_fresh_key = true;
+  ++counters_[Counter::fresh_keys_asked];
+}
+
+void Transports::follow(Time now, SlotIndex slot, const Datagram& in, bool is_newest) {
+  SessionRecord& r = record(slot);
+  Transport& t = transports_[slot.value];
+  t.heard_at = now;
+  if (!is_newest) return;
+  if (in.remote == r.remote) {
+    leave_unproven(r);
+    r.local = in.local;
+    return;
+  }
+  if (r.remote.is_set() && t.moved_at != Time{} && now - t.moved_at < limits::address_move_interval) return;
+  if (r.remote.is_set()) ++counters_[Counter::address_moves];
+  set_remote(slot, in.remote, true);
+  r.local = in.local;
+  t.moved_at = now;
+}
+
+bool Transports::is_reachable(SlotIndex slot) const {
+  if (stats_ == nullptr) return true;
+  const SlotStats& s = stats_[slot.value];
+  const std::uint64_t stopped = get(s.unreachable_ns);
+  if (stopped == 0) return true;
+  return static_cast<std::uint64_t>(transports_[slot.value].heard_at.ns) > stopped || get(s.keep_alive_ns) > stopped;
+}
+
+std::optional<crypto::Counter> Transports::next_counter(SlotIndex slot) {
+  NonceState& nonces = record(slot).nonces;
+  const std::uint32_t moves_before = nonces.moves;
+  const auto counter = nonces_next(nonces);
+  if (nonces.fresh_key_needed || nonces.moves != moves_before) note_nonces(slot, moves_before);
+  return counter;
+}
+
+void Transports::send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t sequence, std::uint32_t timestamp,
+                      std::span<const std::uint8_t> frame, Outbox& out) {
+  SessionRecord& r = record(slot);
+  if (!r.may_receive() || !is_reachable(slot)) return;
+  if (!r.is_remote_proven && !unproven_.take(now, r.remote.ip, unproven_per_second_)) return;
+  auto counter = next_counter(slot);
+  if (!counter) return;
+
+  constexpr std::size_t header_size = wire::rtp_header_size;
+  const auto datagram = out.allocate(header_size + frame.size() + crypto::tag_size + crypto::counter_size);
+  const auto header = datagram.first<header_size>();
+  const auto body = datagram.subspan(header_size, frame.size() + crypto::tag_size);
+  wire::write_rtp_header(header, sequence, timestamp, publisher);
+  std::memcpy(body.data(), frame.data(), frame.size());
+  keys_[slot.value].seal(body, frame.size(), header, *counter);
+  // One client library takes a ciphertext that starts with the profile of RFC 8285 for a header extension.
+  while (body[0] == wire::one_byte_extension_profile >> 8 && body[1] == (wire::one_byte_extension_profile & 0xFF)) {
+    ++counters_[Counter::resealed];
+    counter = next_counter(slot);
+    if (!counter) return;
+    std::memcpy(body.data(), frame.data(), frame.size());
+    keys_[slot.value].seal(body, frame.size(), header, *counter);
+  }
+  std::copy(counter->begin(), counter->end(), datagram.end() - crypto::counter_size);
+  out.push(r.remote, r.local, datagram, slot);
+  ++counters_[Counter::datagrams_offered];
+  if (SlotStats* s = stats(slot)) add(s->packets_sent, 1);
+}
+
+}  // namespace earshot
