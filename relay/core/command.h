@@ -64,9 +64,12 @@ struct CloseSlot {
 struct InstallKey {
   SlotRef slot;
   crypto::AeadMode mode = crypto::AeadMode::xchacha20_poly1305_rtpsize;
-  std::array<std::uint8_t, crypto::key_size> key{};  // the worker zeroes its copy after use
-  Endpoint declared;                                 // unset: learn it from the first authenticated packet
-  std::uint32_t nonce_start = 0;                     // random, below limits::nonce_space
+  std::array<std::uint8_t, crypto::key_size> key{};
+  Endpoint declared;              // unset: learn it from the first authenticated packet
+  std::uint32_t nonce_start = 0;  // random, below limits::nonce_space
+
+  // Every copy on its way through the inbox leaves nothing behind.
+  ~InstallKey() { crypto::zero(key); }
 };
 
 // A second Select Protocol: a new declared address; key and counters stay.
