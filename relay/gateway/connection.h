@@ -1,5 +1,6 @@
-// The seam between bytes and meaning on the public TCP port. Below it: accept, TLS, HTTP/1.1 and WebSocket framing
-// (listener.*, tls.*, http.*, websocket.*). Above it: the sessions (control/). Controller thread only.
+// The seam between bytes and meaning on the public TCP port. Below it: accept, TLS, HTTP/1.1 and
+// WebSocket framing (listener.*, tls.*, http.*, websocket.*). Above it: the sessions (control/).
+// Controller thread only.
 #pragma once
 
 #include <cstdint>
@@ -29,20 +30,26 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
+  // Beyond those that http.h writes for every response, for example Allow or Retry-After.
+  std::vector<std::pair<std::string, std::string>> headers{};
 };
 
-// One accepted TCP connection. It lives until on_closed has returned.
+// One accepted TCP connection. It lives until on_closed has returned (without on_open: until the
+// callback has returned). No call here calls back: on_drained and on_closed come later, from the
+// loop.
 class Connection {
  public:
   virtual ~Connection() = default;
   virtual const Endpoint& peer() const = 0;
 
-  // WebSocket only; ignored once closing. A queue that grows beyond limits::send_queue_bytes_max closes the connection.
+  // WebSocket only; ignored once closing. A queue that grows beyond limits::send_queue_bytes_max
+  // closes the connection.
   virtual void send_text(std::string_view message) = 0;
   virtual void send_binary(std::string_view message) = 0;
-  // Sends what is queued, then the close frame with `code` (0: none) and waits briefly for the peer's.
+  // Sends what is queued, then the close frame with `code` (0: none) and waits briefly for the
+  // peer's.
   virtual void close(std::uint16_t code, std::string_view reason) = 0;
-  // At once, with a TCP reset.
+  // At once, with a TCP reset. on_closed follows from the loop, with code 1006.
   virtual void abort() = 0;
   // Bytes that the kernel has not taken yet, TLS records included.
   virtual std::size_t send_queue_bytes() const = 0;
@@ -55,19 +62,25 @@ class Connection {
 class ConnectionEvents {
  public:
   virtual ~ConnectionEvents() = default;
-  // A plain request: the answer is sent and the connection is kept or closed by the rules of HTTP/1.1.
+  // A plain request: the answer is sent and the connection is kept or closed by the rules of
+  // HTTP/1.1.
   virtual HttpResponse on_request(Connection& connection, const HttpRequest& request) = 0;
-  // An upgrade to WebSocket (RFC 6455 s4.2) on a path that accepts_websocket() admits; the 101 is already queued.
+  // An upgrade to WebSocket (RFC 6455 s4.2) on a path that accepts_websocket() admits; the 101 is
+  // already queued.
   virtual void on_open(Connection& connection, const HttpRequest& request) = 0;
   virtual bool accepts_websocket(const HttpRequest& request) = 0;
   virtual void on_text(Connection& connection, std::string_view message) = 0;
   virtual void on_binary(Connection& connection, std::string_view message) = 0;
   // The send queue is empty again: everything queued has reached the kernel.
   virtual void on_drained(Connection& connection) = 0;
-  // Only after on_open. `code` is the peer's close code (RFC 6455 s7.4), 1005 without one, 1006 if the connection broke.
+  // Only after on_open. `code` is the peer's close code (RFC 6455 s7.4), 1005 without one, 1006 if
+  // the connection broke.
   virtual void on_closed(Connection& connection, std::uint16_t code) = 0;
-  // Before TLS: may this address open one more connection now (bounds per address, slowed addresses)?
+  // Before TLS: may this address open one more connection now (bounds per address, slowed
+  // addresses)?
   virtual bool admits(const IpAddress& peer) = 0;
+  // Once for every connection that admits() let in, opened or not: it has ended.
+  virtual void on_released(const IpAddress& peer) { static_cast<void>(peer); }
 };
 
 }  // namespace earshot::gateway
