@@ -1,11 +1,10 @@
-// Owners of an Opus encoder and decoder (libopus). One thread each. 48 kHz always; the relay never links this.
+// Owners of an Opus encoder and decoder (libopus). One thread each. 48 kHz always; the relay never
+// links this.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 struct OpusEncoder;
@@ -14,14 +13,14 @@ struct OpusDecoder;
 namespace earshot::codec {
 
 constexpr int sample_rate = 48'000;
-constexpr int frame_samples_20ms = 960;        // per audio channel
-constexpr int frame_samples_max = 5'760;       // 120 ms, RFC 6716 s2.1.4
+constexpr int frame_samples_20ms = 960;         // per audio channel
+constexpr int frame_samples_max = 5'760;        // 120 ms, RFC 6716 s2.1.4
 constexpr std::size_t packet_size_max = 1'275;  // one frame, RFC 6716 s3.2.1
 
 struct EncoderOptions {
-  int audio_channels = 1;      // 1 or 2
-  int bitrate = 48'000;        // bits a second, 6,000..510,000
-  bool fec = false;            // in-band forward error correction, RFC 6716 s2.1.7
+  int audio_channels = 1;  // 1 or 2
+  int bitrate = 48'000;    // bits a second, 6,000..510,000
+  bool fec = false;        // in-band forward error correction, RFC 6716 s2.1.7
   int expected_loss_percent = 0;
   bool dtx = false;
 };
@@ -32,7 +31,8 @@ class Encoder {
   ~Encoder();
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;
-  // `pcm` is interleaved, frame_samples (120, 240, 480, 960, 1920 or 2880 per audio channel) long. Empty on error.
+  // `pcm` is interleaved, frame_samples (120, 240, 480, 960, 1920 or 2880 per audio channel) long.
+  // Empty on error.
   std::vector<std::uint8_t> encode(std::span<const std::int16_t> pcm);
 
  private:
@@ -54,6 +54,8 @@ class Decoder {
   std::vector<std::int16_t> decode_fec(std::span<const std::uint8_t> packet, int samples);
 
  private:
+  std::vector<std::int16_t> run(std::span<const std::uint8_t> packet, int samples, bool fec);
+
   OpusDecoder* decoder_ = nullptr;
   int audio_channels_ = 1;
 };
