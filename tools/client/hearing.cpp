@@ -1,0 +1,158 @@
+#include "tools/client/hearing.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace earshot::client {
+namespace {
+
+constexpr std::size_t frame_samples = codec::frame_samples_20ms;
+
+}  // namespace
+
+Hearing::Stream::Stream(const HearingOptions& options)
+    : buffer(options.jitter_buffer), meter(options.finds_tones) {}
+
+Hearing::Stream& Hearing::stream(Ssrc ssrc) {
+  auto& entry = streams_[ssrc];
+  if (!entry) {
+    entry = std::make_unique<Stream>(options_);
+    const auto user = users_.find(ssrc);
+    if (user != users_.end()) entry->user_id = user->second;
+  }
+  return *entry;
+}
+
+void Hearing::on_packet(Time arrival, Ssrc ssrc, std::uint16_t sequence, std::uint32_t timestamp,
+                        std::span<const std::uint8_t> frame) {
+  Stream& target = stream(ssrc);
+  const auto verdict = target.statistics.on_packet(arrival, sequence, timestamp);
+  if (verdict == StreamStatistics::Verdict::duplicate) return;
+  if (options_.latency_book != nullptr) {
+    const auto sent = options_.latency_book->sent_at(ssrc, sequence);
+    if (sent) target.latency.add(arrival - *sent);
+  }
+  if (!options_.decodes) return;
+  const auto inserted = target.buffer.insert(arrival, sequence, timestamp, frame);
+  if (inserted == JitterBuffer::Verdict::late) ++target.late;
+}
+
+void Hearing::on_user(Ssrc ssrc, const std::string& user_id) {
+  users_[ssrc] = user_id;
+  const auto found = streams_.find(ssrc);
+  if (found == streams_.end()) return;
+  found->second->user_id = user_id;
+  found->second->is_present = true;
+}
+
+void Hearing::on_user_left(const std::string& user_id) {
+  std::erase_if(users_, [&user_id](const auto& entry) { return entry.second == user_id; });
+  for (auto& [ssrc, stream] : streams_) {
+    if (stream->user_id == user_id) stream->is_present = false;
+  }
+}
+
+std::vector<std::int16_t> Hearing::render(Stream& stream, JitterBuffer::Playout& playout) {
+  if (!stream.decoder) stream.decoder.emplace();
+  if (playout.kind == JitterBuffer::Kind::frame) {
+    auto pcm = stream.decoder->decode(playout.frame);
+    if (!pcm.empty()) {
+      ++stream.heard;
+      return pcm;
+    }
+    ++stream.undecodable;
+    playout.frame.clear();
+  }
+  ++stream.concealed;
+  return stream.decoder->conceal(codec::frame_samples_20ms);
+}
+
+void Hearing::play(Ssrc ssrc, Stream& stream, Time now) {
+  JitterBuffer::Playout playout;
+  if (stream.decoded.size() < frame_samples) {
+    playout = stream.buffer.pop(now);
+    if (playout.kind == JitterBuffer::Kind::idle && stream.decoded.empty()) return;
+    if (playout.kind != JitterBuffer::Kind::idle) {
+      const auto pcm = render(stream, playout);
+      if (playout.kind == JitterBuffer::Kind::frame) stream.meter.add(pcm);
+      stream.decoded.insert(stream.decoded.end(), pcm.begin(), pcm.end());
+    }
+    if (stream.decoded.size() < frame_samples) stream.decoded.resize(frame_samples);
+  }
+  const auto frame = std::span(stream.decoded).first(frame_samples);
+  for (std::size_t i = 0; i < frame_samples; ++i) sum_[i] += frame[i];
+  if (options_.recorder != nullptr) {
+    const std::string& id = stream.user_id;
+    options_.recorder->write(id.empty() ? "ssrc-" + std::to_string(ssrc.value) : id, tick_, frame,
+                             playout.frame);
+  }
+  stream.decoded.erase(stream.decoded.begin(),
+                       stream.decoded.begin() + static_cast<std::ptrdiff_t>(frame_samples));
+}
+
+std::span<const std::int16_t> Hearing::tick(Time now) {
+  sum_.assign(frame_samples, 0);
+  mixed_.resize(frame_samples);
+  for (auto& [ssrc, stream] : streams_) play(ssrc, *stream, now);
+  constexpr std::int32_t low = std::numeric_limits<std::int16_t>::min();
+  constexpr std::int32_t high = std::numeric_limits<std::int16_t>::max();
+  std::transform(sum_.begin(), sum_.end(), mixed_.begin(), [=](std::int32_t sample) {
+    return static_cast<std::int16_t>(std::clamp(sample, low, high));
+  });
+  if (options_.recorder != nullptr) options_.recorder->write_mixed(mixed_);
+  ++tick_;
+  return mixed_;
+}
+
+void Hearing::finish(Time now) {
+  if (!options_.decodes) return;
+  // Longer than the deepest buffer.
+  constexpr int ticks_max = 150;
+  for (int i = 0; i < ticks_max; ++i) {
+    const bool is_empty = std::all_of(streams_.begin(), streams_.end(), [](const auto& entry) {
+      return entry.second->buffer.size() == 0;
+    });
+    if (is_empty) break;
+    now = now + milliseconds(20);
+    tick(now);
+  }
+  if (options_.recorder != nullptr) options_.recorder->finish();
+}
+
+SpeakerReport Hearing::describe(Ssrc ssrc, const Stream& stream, bool decodes) {
+  SpeakerReport report;
+  report.ssrc = ssrc;
+  report.user_id = stream.user_id;
+  report.is_present = stream.is_present;
+  report.received = stream.statistics.received();
+  report.heard = decodes ? stream.heard : report.received;
+  report.lost = stream.statistics.lost();
+  report.late = stream.late;
+  report.duplicates = stream.statistics.duplicates();
+  report.reordered = stream.statistics.reordered();
+  report.skipped = stream.buffer.skipped();
+  report.concealed = stream.concealed;
+  report.undecodable = stream.undecodable;
+  report.jitter = stream.statistics.jitter();
+  report.playout_delay = stream.buffer.target_delay();
+  report.level = stream.meter.level();
+  report.recent_level = stream.meter.recent_level();
+  report.audible = stream.meter.audible_frames();
+  report.tone = stream.meter.dominant();
+  report.latency_count = stream.latency.count();
+  report.latency_p50 = stream.latency.percentile(0.50);
+  report.latency_p99 = stream.latency.percentile(0.99);
+  report.latency_max = stream.latency.max();
+  return report;
+}
+
+std::vector<SpeakerReport> Hearing::report() const {
+  std::vector<SpeakerReport> reports;
+  for (const auto& [ssrc, stream] : streams_) {
+    reports.push_back(describe(ssrc, *stream, options_.decodes));
+  }
+  return reports;
+}
+
+}  // namespace earshot::client

@@ -1,0 +1,104 @@
+// Everything a client hears: one jitter buffer, decoder and set of statistics per stream, and the
+// mix. Loop thread only. Sans-IO but for the recorder: packets in, 20 ms of audio out per tick.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "codec/opus.h"
+#include "relay/base/ids.h"
+#include "relay/base/time.h"
+#include "tools/client/jitter_buffer.h"
+#include "tools/client/recorder.h"
+#include "tools/client/spectrum.h"
+#include "tools/client/statistics.h"
+
+namespace earshot::client {
+
+struct HearingOptions {
+  // Without decoding only packets are counted: for hundreds of listeners in one process.
+  bool decodes = true;
+  bool finds_tones = false;
+  JitterBufferOptions jitter_buffer;
+  // Both may be null; they must outlive the hearing.
+  Recorder* recorder = nullptr;
+  const LatencyBook* latency_book = nullptr;
+};
+
+struct SpeakerReport {
+  Ssrc ssrc;
+  std::string user_id;         // empty if the relay never told
+  bool is_present = true;      // until the relay says that the participant left
+  std::uint64_t received = 0;  // packets, without duplicates
+  std::uint64_t heard = 0;     // frames played; without decoding the same as received
+  std::uint64_t lost = 0;      // never came
+  std::uint64_t late = 0;      // came after their turn
+  std::uint64_t duplicates = 0;
+  std::uint64_t reordered = 0;
+  std::uint64_t skipped = 0;    // not played, to shorten the delay
+  std::uint64_t concealed = 0;  // frames made up by the decoder
+  std::uint64_t undecodable = 0;
+  Duration jitter;
+  Duration playout_delay;
+  double level = level_silent;         // dBFS, over the audible frames
+  double recent_level = level_silent;  // dBFS, over the last second
+  std::uint64_t audible = 0;           // frames above -60 dBFS
+  ToneMeter::Tone tone;
+  std::uint64_t latency_count = 0;
+  Duration latency_p50, latency_p99, latency_max;
+};
+
+class Hearing {
+ public:
+  explicit Hearing(const HearingOptions& options) : options_(options) {}
+
+  void on_packet(Time arrival, Ssrc ssrc, std::uint16_t sequence, std::uint32_t timestamp,
+                 std::span<const std::uint8_t> frame);
+  void on_user(Ssrc ssrc, const std::string& user_id);
+  void on_user_left(const std::string& user_id);
+
+  // 20 ms of everybody, valid until the next tick. Also advances the recording.
+  std::span<const std::int16_t> tick(Time now);
+  // Plays what is still buffered into recording and statistics.
+  void finish(Time now);
+
+  std::vector<SpeakerReport> report() const;
+
+ private:
+  struct Stream {
+    explicit Stream(const HearingOptions& options);
+
+    std::string user_id;
+    bool is_present = true;
+    StreamStatistics statistics;
+    JitterBuffer buffer;
+    std::optional<codec::Decoder> decoder;  // made by the first frame
+    ToneMeter meter;
+    LatencyHistogram latency;
+    std::vector<std::int16_t>
+        decoded;  // behind the frame that is being played: packets longer than 20 ms
+    std::uint64_t heard = 0;
+    std::uint64_t late = 0;
+    std::uint64_t concealed = 0;
+    std::uint64_t undecodable = 0;
+  };
+
+  Stream& stream(Ssrc ssrc);
+  void play(Ssrc ssrc, Stream& stream, Time now);
+  std::vector<std::int16_t> render(Stream& stream, JitterBuffer::Playout& playout);
+  static SpeakerReport describe(Ssrc ssrc, const Stream& stream, bool decodes);
+
+  HearingOptions options_;
+  std::map<Ssrc, std::unique_ptr<Stream>> streams_;
+  std::map<Ssrc, std::string> users_;
+  std::uint64_t tick_ = 0;
+  std::vector<std::int32_t> sum_;
+  std::vector<std::int16_t> mixed_;
+};
+
+}  // namespace earshot::client
