@@ -1,0 +1,25 @@
+// One subcommand of the command line: its options and what it runs. Main thread only.
+// Exit codes: 0 it worked, 1 it failed, 2 it was called wrongly.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace earshot::tools {
+
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_usage = 2;
+
+struct Command {
+  CLI::App* app = nullptr;
+  std::function<int()> run;
+};
+
+Command make_talk_command(CLI::App& parent);
+Command make_token_command(CLI::App& parent);
+
+}  // namespace earshot::tools
