@@ -27,8 +27,10 @@ const crypto_aead_aes256gcm_state* schedule_of(const std::uint8_t* bytes) {
 }  // namespace
 
 static_assert(sizeof(crypto_aead_aes256gcm_state) <= 512);
-static_assert(crypto_aead_aes256gcm_ABYTES == tag_size && crypto_aead_xchacha20poly1305_ietf_ABYTES == tag_size);
-static_assert(crypto_aead_aes256gcm_KEYBYTES == key_size && crypto_aead_xchacha20poly1305_ietf_KEYBYTES == key_size);
+static_assert(crypto_aead_aes256gcm_ABYTES == tag_size &&
+              crypto_aead_xchacha20poly1305_ietf_ABYTES == tag_size);
+static_assert(crypto_aead_aes256gcm_KEYBYTES == key_size &&
+              crypto_aead_xchacha20poly1305_ietf_KEYBYTES == key_size);
 static_assert(std::is_trivially_destructible_v<AeadKey> && std::is_trivially_copyable_v<AeadKey>);
 
 std::string_view name(AeadMode mode) {
@@ -50,7 +52,8 @@ void AeadKey::set(AeadMode mode, std::span<const std::uint8_t, key_size> key) {
   clear();
   mode_ = mode;
   if (mode == AeadMode::aes256_gcm_rtpsize) {
-    crypto_aead_aes256gcm_beforenm(reinterpret_cast<crypto_aead_aes256gcm_state*>(schedule_.data()), key.data());
+    crypto_aead_aes256gcm_beforenm(reinterpret_cast<crypto_aead_aes256gcm_state*>(schedule_.data()),
+                                   key.data());
   } else {
     std::copy(key.begin(), key.end(), schedule_.begin());
   }
@@ -63,31 +66,36 @@ void AeadKey::clear() {
   is_set_ = false;
 }
 
-void AeadKey::seal(std::span<std::uint8_t> data, std::size_t plaintext_size, std::span<const std::uint8_t> aad,
-                   const Counter& counter) const {
+void AeadKey::seal(std::span<std::uint8_t> data, std::size_t plaintext_size,
+                   std::span<const std::uint8_t> aad, const Counter& counter) const {
   if (!is_set_ || data.size() < plaintext_size + tag_size) std::abort();
   if (mode_ == AeadMode::aes256_gcm_rtpsize) {
     const auto nonce = make_nonce<crypto_aead_aes256gcm_NPUBBYTES>(counter);
-    crypto_aead_aes256gcm_encrypt_afternm(data.data(), nullptr, data.data(), plaintext_size, aad.data(), aad.size(),
-                                          nullptr, nonce.data(), schedule_of(schedule_.data()));
+    crypto_aead_aes256gcm_encrypt_afternm(data.data(), nullptr, data.data(), plaintext_size,
+                                          aad.data(), aad.size(), nullptr, nonce.data(),
+                                          schedule_of(schedule_.data()));
   } else {
     const auto nonce = make_nonce<crypto_aead_xchacha20poly1305_ietf_NPUBBYTES>(counter);
-    crypto_aead_xchacha20poly1305_ietf_encrypt(data.data(), nullptr, data.data(), plaintext_size, aad.data(),
-                                               aad.size(), nullptr, nonce.data(), schedule_.data());
+    crypto_aead_xchacha20poly1305_ietf_encrypt(data.data(), nullptr, data.data(), plaintext_size,
+                                               aad.data(), aad.size(), nullptr, nonce.data(),
+                                               schedule_.data());
   }
 }
 
-bool AeadKey::open(std::span<std::uint8_t> data, std::span<const std::uint8_t> aad, const Counter& counter) const {
+bool AeadKey::open(std::span<std::uint8_t> data, std::span<const std::uint8_t> aad,
+                   const Counter& counter) const {
   if (!is_set_) std::abort();
   if (data.size() < tag_size) return false;
   if (mode_ == AeadMode::aes256_gcm_rtpsize) {
     const auto nonce = make_nonce<crypto_aead_aes256gcm_NPUBBYTES>(counter);
-    return crypto_aead_aes256gcm_decrypt_afternm(data.data(), nullptr, nullptr, data.data(), data.size(), aad.data(),
-                                                 aad.size(), nonce.data(), schedule_of(schedule_.data())) == 0;
+    return crypto_aead_aes256gcm_decrypt_afternm(data.data(), nullptr, nullptr, data.data(),
+                                                 data.size(), aad.data(), aad.size(), nonce.data(),
+                                                 schedule_of(schedule_.data())) == 0;
   }
   const auto nonce = make_nonce<crypto_aead_xchacha20poly1305_ietf_NPUBBYTES>(counter);
-  return crypto_aead_xchacha20poly1305_ietf_decrypt(data.data(), nullptr, nullptr, data.data(), data.size(), aad.data(),
-                                                    aad.size(), nonce.data(), schedule_.data()) == 0;
+  return crypto_aead_xchacha20poly1305_ietf_decrypt(data.data(), nullptr, nullptr, data.data(),
+                                                    data.size(), aad.data(), aad.size(),
+                                                    nonce.data(), schedule_.data()) == 0;
 }
 
 }  // namespace earshot::crypto

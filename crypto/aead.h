@@ -1,6 +1,6 @@
-// AEAD for media: seal and open in place, in the two modes of the voice protocol (docs/protocol.md, "Media encryption").
-// One owner thread per AeadKey. No allocation. The 4-byte counter that travels at the end of a datagram is the front of
-// the nonce; the rest of the nonce is zero.
+// AEAD for media: seal and open in place, in the two modes of the voice protocol (docs/protocol.md,
+// "Media encryption"). One owner thread per AeadKey. No allocation. The 4-byte counter that travels
+// at the end of a datagram is the front of the nonce; the rest of the nonce is zero.
 #pragma once
 
 #include <array>
@@ -26,8 +26,9 @@ std::optional<AeadMode> parse_aead_mode(std::string_view name);
 // GCM only where the CPU has AES-NI and PCLMUL; XChaCha20 always. After initialize().
 [[nodiscard]] bool is_available(AeadMode mode);
 
-// A key made ready for one mode: for GCM the expanded AES schedule (512 bytes), for XChaCha20 the key. Trivially
-// destructible and valid when zero-filled (no key), so that arrays of it can live in SecretMemory; call clear() to zero it.
+// A key made ready for one mode: for GCM the expanded AES schedule (512 bytes), for XChaCha20 the
+// key. Trivially destructible and valid when zero-filled (no key), so that arrays of it can live in
+// SecretMemory; call clear() to zero it.
 class alignas(16) AeadKey {
  public:
   // `mode` must be available.
@@ -36,14 +37,16 @@ class alignas(16) AeadKey {
   bool is_set() const { return is_set_; }
   AeadMode mode() const { return mode_; }
 
-  // Encrypts data[0, plaintext_size) in place and writes the tag behind it: `data` must hold plaintext_size + tag_size
-  // bytes. `aad` is authenticated only. Requires is_set().
-  void seal(std::span<std::uint8_t> data, std::size_t plaintext_size, std::span<const std::uint8_t> aad,
-            const Counter& counter) const;
+  // Encrypts data[0, plaintext_size) in place and writes the tag behind it: `data` must hold
+  // plaintext_size + tag_size bytes. `aad` is authenticated only. Requires is_set().
+  void seal(std::span<std::uint8_t> data, std::size_t plaintext_size,
+            std::span<const std::uint8_t> aad, const Counter& counter) const;
 
-  // Decrypts ciphertext-with-tag in place. On success the plaintext stands in the first data.size() - tag_size bytes.
-  // False if it does not authenticate (then the content of `data` is unspecified) or is shorter than a tag.
-  [[nodiscard]] bool open(std::span<std::uint8_t> data, std::span<const std::uint8_t> aad, const Counter& counter) const;
+  // Decrypts ciphertext-with-tag in place. On success the plaintext stands in the first data.size()
+  // - tag_size bytes. False if it does not authenticate (then the content of `data` is unspecified)
+  // or is shorter than a tag.
+  [[nodiscard]] bool open(std::span<std::uint8_t> data, std::span<const std::uint8_t> aad,
+                          const Counter& counter) const;
 
  private:
   alignas(16) std::array<std::uint8_t, 512> schedule_;

@@ -10,11 +10,19 @@
 
 namespace earshot::crypto {
 
-bool initialize() { return sodium_init() >= 0; }
+bool initialize() {
+  return sodium_init() >= 0;
+}
 
-Key::Key(std::span<const std::uint8_t, key_size> bytes) { std::copy(bytes.begin(), bytes.end(), bytes_.begin()); }
-Key::~Key() { clear(); }
-Key::Key(Key&& other) noexcept : bytes_(other.bytes_) { other.clear(); }
+Key::Key(std::span<const std::uint8_t, key_size> bytes) {
+  std::copy(bytes.begin(), bytes.end(), bytes_.begin());
+}
+Key::~Key() {
+  clear();
+}
+Key::Key(Key&& other) noexcept : bytes_(other.bytes_) {
+  other.clear();
+}
 
 Key& Key::operator=(Key&& other) noexcept {
   if (this != &other) {
@@ -24,15 +32,21 @@ Key& Key::operator=(Key&& other) noexcept {
   return *this;
 }
 
-void Key::clear() { zero(bytes_); }
+void Key::clear() {
+  zero(bytes_);
+}
 
-void zero(std::span<std::uint8_t> bytes) { sodium_memzero(bytes.data(), bytes.size()); }
+void zero(std::span<std::uint8_t> bytes) {
+  sodium_memzero(bytes.data(), bytes.size());
+}
 
 bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
   return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-void random_bytes(std::span<std::uint8_t> out) { randombytes_buf(out.data(), out.size()); }
+void random_bytes(std::span<std::uint8_t> out) {
+  randombytes_buf(out.data(), out.size());
+}
 
 SecretMemory::SecretMemory(std::size_t size) : size_(size) {
   if (size == 0) return;

@@ -1,6 +1,6 @@
 // Secret memory and key material. Owner: one thread at a time; nothing here locks.
-// Keys live in memory that is locked (mlock), left out of core dumps (MADV_DONTDUMP) and zeroed on destruction.
-// Deliberately no copy: a key moves by being written into the place where it is used.
+// Keys live in memory that is locked (mlock), left out of core dumps (MADV_DONTDUMP) and zeroed on
+// destruction. Deliberately no copy: a key moves by being written into the place where it is used.
 #pragma once
 
 #include <array>
@@ -15,8 +15,8 @@ namespace earshot::crypto {
 
 constexpr std::size_t key_size = 32;
 
-// 32 secret bytes. Zeroed on destruction; not copyable. Where it stands decides whether it is locked: put long-lived
-// ones into SecretMemory.
+// 32 secret bytes. Zeroed on destruction; not copyable. Where it stands decides whether it is
+// locked: put long-lived ones into SecretMemory.
 class Key {
  public:
   Key() = default;
@@ -38,15 +38,18 @@ class Key {
 // Overwrites memory in a way the compiler keeps.
 void zero(std::span<std::uint8_t> bytes);
 // Equal in constant time for equal sizes (the size itself is not secret).
-[[nodiscard]] bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b);
+[[nodiscard]] bool equal_constant_time(std::span<const std::uint8_t> a,
+                                       std::span<const std::uint8_t> b);
 // From the operating system. Start-up, control path and tests; never inside relay/core.
 void random_bytes(std::span<std::uint8_t> out);
 
-// A zero-filled, page-aligned mapping for keys and AES schedules: MADV_DONTDUMP, mlock if the limit allows, zeroed and
-// unmapped on destruction. A refused mlock is no error (RLIMIT_MEMLOCK is often 8 MiB): is_locked() tells.
+// A zero-filled, page-aligned mapping for keys and AES schedules: MADV_DONTDUMP, mlock if the limit
+// allows, zeroed and unmapped on destruction. A refused mlock is no error (RLIMIT_MEMLOCK is often
+// 8 MiB): is_locked() tells.
 class SecretMemory {
  public:
-  explicit SecretMemory(std::size_t size);  // size in bytes, may be 0; aborts if the mapping itself fails
+  explicit SecretMemory(
+      std::size_t size);  // size in bytes, may be 0; aborts if the mapping itself fails
   ~SecretMemory();
   SecretMemory(SecretMemory&& other) noexcept;
   SecretMemory& operator=(SecretMemory&& other) noexcept;

@@ -22,7 +22,8 @@ typename ReplayWindow<Bits>::Verdict ReplayWindow<Bits>::accept(std::uint64_t co
     has_any_ = true;
   } else if (counter > highest_) {
     // RFC 6479 s2: clear the blocks between the old and the new highest one instead of shifting.
-    const std::uint64_t steps = std::min<std::uint64_t>(counter / 64 - highest_ / 64, blocks_.size());
+    const std::uint64_t steps =
+        std::min<std::uint64_t>(counter / 64 - highest_ / 64, blocks_.size());
     for (std::uint64_t i = 1; i <= steps; ++i) blocks_[(highest_ / 64 + i) % blocks_.size()] = 0;
     highest_ = counter;
   }
@@ -34,7 +35,8 @@ std::uint64_t unwrap_counter(std::uint64_t highest, bool is_first, std::uint32_t
   constexpr std::uint64_t span = std::uint64_t{1} << 32;
   if (is_first) return span + counter;
   const auto step = static_cast<std::int32_t>(counter - static_cast<std::uint32_t>(highest));
-  if (step < 0 && highest < static_cast<std::uint64_t>(-static_cast<std::int64_t>(step))) return counter;
+  if (step < 0 && highest < static_cast<std::uint64_t>(-static_cast<std::int64_t>(step)))
+    return counter;
   return highest + static_cast<std::uint64_t>(static_cast<std::int64_t>(step));
 }
 

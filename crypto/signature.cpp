@@ -7,10 +7,11 @@
 namespace earshot::crypto {
 namespace {
 
-constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::string_view alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> expand(std::span<const std::uint8_t, ed25519_seed_size> seed,
-                                                           std::uint8_t* public_key) {
+std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> expand(
+    std::span<const std::uint8_t, ed25519_seed_size> seed, std::uint8_t* public_key) {
   std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> secret;
   crypto_sign_seed_keypair(public_key, secret.data(), seed.data());
   return secret;
@@ -18,7 +19,8 @@ std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> expand(std::span<const std:
 
 }  // namespace
 
-std::array<std::uint8_t, hmac_size> hmac_sha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> message) {
+std::array<std::uint8_t, hmac_size> hmac_sha256(std::span<const std::uint8_t> key,
+                                                std::span<const std::uint8_t> message) {
   crypto_auth_hmacsha256_state state;
   std::array<std::uint8_t, hmac_size> mac;
   crypto_auth_hmacsha256_init(&state, key.data(), key.size());
@@ -41,8 +43,8 @@ std::array<std::uint8_t, ed25519_public_key_size> ed25519_public_key(
   return public_key;
 }
 
-std::array<std::uint8_t, ed25519_signature_size> ed25519_sign(std::span<const std::uint8_t, ed25519_seed_size> seed,
-                                                              std::span<const std::uint8_t> message) {
+std::array<std::uint8_t, ed25519_signature_size> ed25519_sign(
+    std::span<const std::uint8_t, ed25519_seed_size> seed, std::span<const std::uint8_t> message) {
   std::array<std::uint8_t, ed25519_public_key_size> public_key;
   std::array<std::uint8_t, ed25519_signature_size> signature;
   auto secret = expand(seed, public_key.data());
@@ -55,7 +57,8 @@ bool ed25519_verify(std::span<const std::uint8_t> signature,
                     std::span<const std::uint8_t, ed25519_public_key_size> public_key,
                     std::span<const std::uint8_t> message) {
   return signature.size() == ed25519_signature_size &&
-         crypto_sign_verify_detached(signature.data(), message.data(), message.size(), public_key.data()) == 0;
+         crypto_sign_verify_detached(signature.data(), message.data(), message.size(),
+                                     public_key.data()) == 0;
 }
 
 std::array<std::uint8_t, 32> sha256(std::span<const std::uint8_t> message) {

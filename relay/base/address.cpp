@@ -32,7 +32,8 @@ bool IpAddress::is_v4() const {
 
 bool IpAddress::is_loopback() const {
   if (is_v4()) return bytes[12] == 127;
-  return bytes[15] == 1 && std::all_of(bytes.begin(), bytes.end() - 1, [](auto b) { return b == 0; });
+  return bytes[15] == 1 &&
+         std::all_of(bytes.begin(), bytes.end() - 1, [](auto b) { return b == 0; });
 }
 
 bool IpAddress::is_unspecified() const {
@@ -42,7 +43,8 @@ bool IpAddress::is_unspecified() const {
 
 bool IpAddress::is_private() const {
   if (is_v4()) return is_private_v4(bytes.data() + 12);
-  return is_loopback() || (bytes[0] & 0xFE) == 0xFC || (bytes[0] == 0xFE && (bytes[1] & 0xC0) == 0x80);
+  return is_loopback() || (bytes[0] & 0xFE) == 0xFC ||
+         (bytes[0] == 0xFE && (bytes[1] & 0xC0) == 0x80);
 }
 
 std::size_t IpAddress::write(std::span<char> out) const {
@@ -65,7 +67,8 @@ std::string IpAddress::to_string() const {
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN + 1] = {};
-  if (text.empty() || text.size() >= sizeof buffer || text.find('\0') != std::string_view::npos) return std::nullopt;
+  if (text.empty() || text.size() >= sizeof buffer || text.find('\0') != std::string_view::npos)
+    return std::nullopt;
   text.copy(buffer, text.size());
   std::uint8_t v4[4];
   if (inet_pton(AF_INET, buffer, v4) == 1) return make_v4(v4[0], v4[1], v4[2], v4[3]);

@@ -1,5 +1,6 @@
-// Addresses as values: IPv6, with IPv4 kept as v4-mapped (::ffff:a.b.c.d), so that a remote has one form only. Any thread.
-// Parsing and printing use inet_pton/inet_ntop only; nothing here resolves names.
+// Addresses as values: IPv6, with IPv4 kept as v4-mapped (::ffff:a.b.c.d), so that a remote has one
+// form only. Any thread. Parsing and printing use inet_pton/inet_ntop only; nothing here resolves
+// names.
 #pragma once
 
 #include <array>
@@ -17,12 +18,13 @@ struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
 
   auto operator<=>(const IpAddress&) const = default;
-  bool is_v4() const;           // v4-mapped
-  bool is_loopback() const;     // 127.0.0.0/8 or ::1
-  bool is_unspecified() const;  // 0.0.0.0 or ::
-  bool is_private() const;      // RFC 1918, RFC 4193, RFC 6598, link-local or loopback
+  bool is_v4() const;             // v4-mapped
+  bool is_loopback() const;       // 127.0.0.0/8 or ::1
+  bool is_unspecified() const;    // 0.0.0.0 or ::
+  bool is_private() const;        // RFC 1918, RFC 4193, RFC 6598, link-local or loopback
   std::string to_string() const;  // "192.0.2.1", "2001:db8::1"; v4-mapped prints as IPv4
-  // The same text without an allocation and without a NUL; returns its size. `out` holds at least 46 bytes.
+  // The same text without an allocation and without a NUL; returns its size. `out` holds at least
+  // 46 bytes.
   std::size_t write(std::span<char> out) const;
 
   static std::optional<IpAddress> parse(std::string_view text);  // without brackets, port or zone

@@ -1,5 +1,6 @@
 // Assertions on Earshot's own state. They stay on in release builds. Any thread.
-// Never use them on bytes that came from the network: bad input is counted, only a bug stops the process.
+// Never use them on bytes that came from the network: bad input is counted, only a bug stops the
+// process.
 #pragma once
 
 #include <cstdio>
@@ -14,6 +15,7 @@ namespace earshot::detail {
 
 }  // namespace earshot::detail
 
-#define RELAY_CHECK(expression) \
-  (static_cast<bool>(expression) ? static_cast<void>(0) \
-                                 : ::earshot::detail::check_failed(#expression, __FILE__, __LINE__))
+#define RELAY_CHECK(expression)  \
+  (static_cast<bool>(expression) \
+       ? static_cast<void>(0)    \
+       : ::earshot::detail::check_failed(#expression, __FILE__, __LINE__))

@@ -1,5 +1,6 @@
-// A hash map with a capacity fixed at construction: open addressing, linear probing, backward-shift deletion, so that it
-// neither allocates nor degrades afterwards. One owner thread. Keys and values are small trivially copyable types.
+// A hash map with a capacity fixed at construction: open addressing, linear probing, backward-shift
+// deletion, so that it neither allocates nor degrades afterwards. One owner thread. Keys and values
+// are small trivially copyable types.
 #pragma once
 
 #include <bit>
@@ -11,12 +12,16 @@
 
 namespace earshot {
 
-// `Hash` is a callable (key, seed) -> std::uint64_t of good quality; the seed keeps strangers from choosing collisions.
+// `Hash` is a callable (key, seed) -> std::uint64_t of good quality; the seed keeps strangers from
+// choosing collisions.
 template <typename Key, typename Value, typename Hash>
 class FixedMap {
  public:
   FixedMap(std::size_t capacity, std::uint64_t seed)
-      : cells_(std::bit_ceil(capacity * 2 + 2)), mask_(cells_.size() - 1), capacity_(capacity), seed_(seed) {}
+      : cells_(std::bit_ceil(capacity * 2 + 2)),
+        mask_(cells_.size() - 1),
+        capacity_(capacity),
+        seed_(seed) {}
 
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return capacity_; }

@@ -25,7 +25,8 @@ struct NodeId {
   constexpr auto operator<=>(const NodeId&) const = default;
 };
 
-// node (10 bits) | worker (6 bits) | slot (16 bits). RFC 3550 s3 calls it the synchronization source.
+// node (10 bits) | worker (6 bits) | slot (16 bits). RFC 3550 s3 calls it the synchronization
+// source.
 struct Ssrc {
   std::uint32_t value = 0;
 
@@ -45,7 +46,8 @@ constexpr Ssrc make_ssrc(NodeId node, WorkerIndex worker, SlotIndex slot) {
           static_cast<std::uint32_t>(worker.value & 0x3F) << 16 | slot.value};
 }
 
-// Counts the lives of a slot or a channel index, so that a message about an earlier life is recognised.
+// Counts the lives of a slot or a channel index, so that a message about an earlier life is
+// recognised.
 struct Generation {
   std::uint32_t value = 0;
   constexpr auto operator<=>(const Generation&) const = default;

@@ -1,5 +1,6 @@
 // Every fixed bound of the relay, each with its arithmetic. Any thread.
-// What an operator may change is a configuration key (config/relay.toml); what stands here is part of the design.
+// What an operator may change is a configuration key (config/relay.toml); what stands here is part
+// of the design.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +14,17 @@ namespace earshot::limits {
 
 // 6 bits of the SSRC.
 inline constexpr std::size_t workers_max = 64;
-// 1,300 listeners at 3 speakers of 50 packets/s are 195,000 packets/s, what one core sends at best; most sessions
-// are silent, so six times as many fit. At most 4 KiB each: 32 MiB a worker.
+// 1,300 listeners at 3 speakers of 50 packets/s are 195,000 packets/s, what one core sends at best;
+// most sessions are silent, so six times as many fit. At most 4 KiB each: 32 MiB a worker.
 inline constexpr std::size_t sessions_per_worker_max = 8'192;
-// Participants of a spread channel that live on other workers: two full workers' worth, 64 B each (1 MiB).
+// Participants of a spread channel that live on other workers: two full workers' worth, 64 B each
+// (1 MiB).
 inline constexpr std::size_t remote_slots_per_worker_max = 16'384;
-// A channel index is valid on every worker; one participant a channel on two full workers needs 16,384. 64 B each: 2 MiB a worker.
+// A channel index is valid on every worker; one participant a channel on two full workers needs
+// 16,384. 64 B each: 2 MiB a worker.
 inline constexpr std::size_t channels_max = 32'768;
-// One worker seals about 400,000 packets/s: 1,024 listeners x 8 speakers x 50 packets/s. Default and upper bound of
-// media.channel_participants_per_worker_max.
+// One worker seals about 400,000 packets/s: 1,024 listeners x 8 speakers x 50 packets/s. Default
+// and upper bound of media.channel_participants_per_worker_max.
 inline constexpr std::size_t channel_participants_per_worker_max = 1'024;
 // Speakers heard at once: more than 32 voices are noise. Upper bound of media.channel_speakers_max.
 inline constexpr std::size_t channel_speakers_max = 64;
@@ -32,7 +35,8 @@ static_assert(channel_participants_per_worker_max <= sessions_per_worker_max);
 
 // --- Datagrams ----------------------------------------------------------------------------------
 
-// Ethernet's MTU. The largest Opus packet (RFC 6716 s3.4: 1,275 bytes) plus header 12, tag 16, counter 4 is 1,307.
+// Ethernet's MTU. The largest Opus packet (RFC 6716 s3.4: 1,275 bytes) plus header 12, tag 16,
+// counter 4 is 1,307.
 inline constexpr std::size_t datagram_size_max = 1'500;
 // What a client receives in front of and behind a payload: header 12, tag 16, counter 4.
 inline constexpr std::size_t media_overhead = 32;
@@ -42,7 +46,8 @@ inline constexpr std::size_t fanout_datagrams_max = channel_participants_per_wor
 inline constexpr std::size_t outbox_datagrams_max = 2'048;
 inline constexpr std::size_t outbox_bytes_max = 2 * fanout_datagrams_max * datagram_size_max;
 static_assert(outbox_datagrams_max >= fanout_datagrams_max);
-// recvmmsg takes 64 at a time: 64 x 1,500 B stay in L2, and 64 packets at 0.5 us are 32 us of delay at most.
+// recvmmsg takes 64 at a time: 64 x 1,500 B stay in L2, and 64 packets at 0.5 us are 32 us of delay
+// at most.
 inline constexpr std::size_t receive_batch_max = 64;
 // The kernel's own bound for one sendmmsg (UIO_MAXIOV).
 inline constexpr std::size_t send_batch_max = 1'024;
@@ -55,25 +60,28 @@ inline constexpr int socket_buffer_bytes = 4 << 20;
 inline constexpr std::size_t packet_inbox_credit = 1'024;
 inline constexpr std::size_t command_inbox_credit = 1'024;
 inline constexpr std::size_t event_inbox_credit = 1'024;
-// Commands a worker takes in one cycle: 64 x about 2 us, so that voice never waits longer than that for them.
+// Commands a worker takes in one cycle: 64 x about 2 us, so that voice never waits longer than that
+// for them.
 inline constexpr std::size_t commands_per_cycle_max = 64;
 
 // --- A participant's budget ---------------------------------------------------------------------
 
-// 50 packets/s at 20 ms frames, 100 at 10 ms, and a margin; three seconds deep, so that a backlog reaches the late step.
+// 50 packets/s at 20 ms frames, 100 at 10 ms, and a margin; three seconds deep, so that a backlog
+// reaches the late step.
 inline constexpr std::int64_t packets_per_second_max = 120;
 inline constexpr std::int64_t packet_bucket_depth = 3 * packets_per_second_max;
 // A speaker counts as active this long after its last packet.
 inline constexpr Duration speaker_active = milliseconds(500);
 // A participant's return address moves at most this often.
 inline constexpr Duration address_move_interval = seconds(1);
-// Opens for a source that is not the slot's: a moved client needs one; 20 packets/s a source and 10,000 a worker,
-// 0.5 us each, are 0.5 % of a core.
+// Opens for a source that is not the slot's: a moved client needs one; 20 packets/s a source and
+// 10,000 a worker, 0.5 us each, are 0.5 % of a core.
 inline constexpr std::int64_t foreign_opens_per_source_per_second = 20;
 // Deep enough for the second in which the return address may not move again.
 inline constexpr std::int64_t foreign_opens_per_source_depth = 2 * packets_per_second_max;
 inline constexpr std::int64_t foreign_opens_per_worker_per_second = 10'000;
-// IP discovery: clients ask once. Replies a second to one (slot, source), and to all sources that are no signalling peer.
+// IP discovery: clients ask once. Replies a second to one (slot, source), and to all sources that
+// are no signalling peer.
 inline constexpr std::int64_t discovery_replies_per_source_per_second = 2;
 inline constexpr std::int64_t discovery_replies_per_worker_per_second = 1'000;
 inline constexpr int discovery_replies_free_per_family = 3;
@@ -89,7 +97,8 @@ inline constexpr std::size_t source_budgets_max = 4'096;
 inline constexpr std::uint32_t nonce_space = 1u << 30;
 // Packets after which the byte order of a client's counter is decided.
 inline constexpr std::uint32_t nonce_learning_packets = 300;
-// A fresh key is asked for this many packets before a client reaches a used range or a counter runs out: 22 minutes.
+// A fresh key is asked for this many packets before a client reaches a used range or a counter runs
+// out: 22 minutes.
 inline constexpr std::uint32_t nonce_margin = 1u << 16;
 // The relay moves its counter away when the client is this close: 5.8 hours of speech.
 inline constexpr std::uint32_t nonce_near = 1u << 20;

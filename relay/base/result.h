@@ -1,5 +1,5 @@
-// Result<T>: a value or an error, for the control path and start-up (g++ 12 has no std::expected). Any thread.
-// The packet path does not use it: there a refusal is a DropReason.
+// Result<T>: a value or an error, for the control path and start-up (g++ 12 has no std::expected).
+// Any thread. The packet path does not use it: there a refusal is a DropReason.
 #pragma once
 
 #include <string>

@@ -19,10 +19,18 @@ struct Duration {
   constexpr std::int64_t ms() const { return ns / 1'000'000; }
 };
 
-constexpr Duration nanoseconds(std::int64_t n) { return {n}; }
-constexpr Duration microseconds(std::int64_t n) { return {n * 1'000}; }
-constexpr Duration milliseconds(std::int64_t n) { return {n * 1'000'000}; }
-constexpr Duration seconds(std::int64_t n) { return {n * 1'000'000'000}; }
+constexpr Duration nanoseconds(std::int64_t n) {
+  return {n};
+}
+constexpr Duration microseconds(std::int64_t n) {
+  return {n * 1'000};
+}
+constexpr Duration milliseconds(std::int64_t n) {
+  return {n * 1'000'000};
+}
+constexpr Duration seconds(std::int64_t n) {
+  return {n * 1'000'000'000};
+}
 
 struct Time {
   std::int64_t ns = 0;
@@ -36,7 +44,10 @@ struct Time {
   static constexpr Time never() { return {INT64_MAX}; }
 };
 
-// 48 kHz ticks, the RTP clock of Opus (RFC 7587 s4.1); ns * 48000 / 1e9 without overflow for 60 years.
-constexpr std::int64_t rtp_ticks(Time t) { return t.ns / 62'500 * 3 + t.ns % 62'500 * 3 / 62'500; }
+// 48 kHz ticks, the RTP clock of Opus (RFC 7587 s4.1); ns * 48000 / 1e9 without overflow for 60
+// years.
+constexpr std::int64_t rtp_ticks(Time t) {
+  return t.ns / 62'500 * 3 + t.ns % 62'500 * 3 / 62'500;
+}
 
 }  // namespace earshot

@@ -1,5 +1,5 @@
-// Rates without queues: a token bucket in one time stamp, and a bounded table of them by source. One owner thread.
-// What is refused is the caller's to count.
+// Rates without queues: a token bucket in one time stamp, and a bounded table of them by source.
+// One owner thread. What is refused is the caller's to count.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,8 @@ struct Rate {
   std::int64_t depth = 1;
 };
 
-// Generic cell rate algorithm (ITU-T I.371): the time at which the bucket is full again. Zero-filled is a full bucket.
+// Generic cell rate algorithm (ITU-T I.371): the time at which the bucket is full again.
+// Zero-filled is a full bucket.
 class TokenBucket {
  public:
   // Takes one token if there is one.
@@ -37,10 +38,12 @@ class TokenBucket {
   Time full_at_{};
 };
 
-// Buckets by (slot, source): four-way associative, so that a flood of sources costs the oldest entries, not memory.
+// Buckets by (slot, source): four-way associative, so that a flood of sources costs the oldest
+// entries, not memory.
 class SourceBudgets {
  public:
-  explicit SourceBudgets(std::uint64_t seed) : sets_(limits::source_budgets_max / ways), seed_(seed) {}
+  explicit SourceBudgets(std::uint64_t seed)
+      : sets_(limits::source_budgets_max / ways), seed_(seed) {}
 
   bool take(Time now, SlotIndex slot, const Endpoint& source, Rate rate) {
     const std::uint64_t key = hash(source, seed_ ^ (std::uint64_t{slot.value} << 32)) | 1;
@@ -57,7 +60,8 @@ class SourceBudgets {
 
   TokenBucket& bucket(std::uint64_t key) {
     Set& set = sets_[(key >> 1) % sets_.size()];
-    auto found = std::find_if(set.begin(), set.end(), [key](const Entry& e) { return e.key == key; });
+    auto found =
+        std::find_if(set.begin(), set.end(), [key](const Entry& e) { return e.key == key; });
     if (found == set.end()) {
       found = std::min_element(set.begin(), set.end(), [](const Entry& a, const Entry& b) {
         return a.bucket.full_at() < b.bucket.full_at();

@@ -27,7 +27,8 @@ void Channels::open(const OpenChannel& command) {
 
 void Channels::close(ChannelRef ref) {
   Channel* channel = find(ref);
-  RELAY_CHECK(channel != nullptr && channel->participants_count == 0 && channel->speakers_count == 0);
+  RELAY_CHECK(channel != nullptr && channel->participants_count == 0 &&
+              channel->speakers_count == 0);
   channel->is_open = false;
 }
 
@@ -77,14 +78,19 @@ void Channels::leave_floor(Channel& channel, SpeakerIndex index) {
   } else {
     channel.first_speaker = speaker.link.next;
   }
-  if (speaker.link.next != no_speaker) speakers_[speaker.link.next].link.previous = speaker.link.previous;
+  if (speaker.link.next != no_speaker)
+    speakers_[speaker.link.next].link.previous = speaker.link.previous;
   speaker = {};
   --channel.speakers_count;
 }
 
-Time Channels::floor_since(SpeakerIndex speaker) const { return speakers_[speaker].since; }
+Time Channels::floor_since(SpeakerIndex speaker) const {
+  return speakers_[speaker].since;
+}
 
-std::size_t Channels::slot_bytes() { return sizeof(Link) + sizeof(Speaker); }
+std::size_t Channels::slot_bytes() {
+  return sizeof(Link) + sizeof(Speaker);
+}
 
 void Channels::expire_floor(Channel& channel, Time now) {
   for (SpeakerIndex i = channel.first_speaker; i != no_speaker;) {

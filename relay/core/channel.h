@@ -1,5 +1,6 @@
-// Channels as one worker sees them: who is in, which other workers take part, who has the floor. One owner thread.
-// Membership is an intrusive list over slots, the floor one over speakers: nothing is allocated after construction.
+// Channels as one worker sees them: who is in, which other workers take part, who has the floor.
+// One owner thread. Membership is an intrusive list over slots, the floor one over speakers:
+// nothing is allocated after construction.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct Channel {
   bool is_open = false;
   std::uint16_t speakers_max = 0;
   std::uint16_t late_ms_max = 0;
-  WorkerMask workers = 0;             // the others that have participants
+  WorkerMask workers = 0;              // the others that have participants
   std::uint32_t first_slot = no_slot;  // participants on this worker
   std::uint32_t participants_count = 0;
   SpeakerIndex first_speaker = no_speaker;  // those who have the floor
@@ -43,8 +44,9 @@ class Channels {
   // The next participant on this worker, or no_slot.
   std::uint32_t next_slot(std::uint32_t slot) const { return slot_links_[slot].next; }
 
-  // May this speaker be heard now? Takes the floor if there is room; a speaker with priority takes it from the one
-  // without who has spoken for the shortest time. Who is silent for limits::speaker_active gives it up.
+  // May this speaker be heard now? Takes the floor if there is room; a speaker with priority takes
+  // it from the one without who has spoken for the shortest time. Who is silent for
+  // limits::speaker_active gives it up.
   bool take_floor(Channel& channel, SpeakerIndex speaker, bool has_priority, Time now);
   void leave_floor(Channel& channel, SpeakerIndex speaker);
   // When this speaker took the floor; Time{} if it does not have it.

@@ -1,5 +1,6 @@
-// What the controller tells a worker: a closed set of plain values. Produced by the controller, executed by one worker
-// in order; a command is complete when on_command returned and nothing is due (Core::next_timeout() > now).
+// What the controller tells a worker: a closed set of plain values. Produced by the controller,
+// executed by one worker in order; a command is complete when on_command returned and nothing is
+// due (Core::next_timeout() > now).
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,8 @@ struct SetChannelWorkers {
   WorkerMask workers = 0;  // the worker's own bit is ignored
 };
 
-// A participant whose slot is on this worker. It receives nothing before InstallKey and StartSending.
+// A participant whose slot is on this worker. It receives nothing before InstallKey and
+// StartSending.
 struct OpenSlot {
   SlotRef slot;
   ChannelRef channel;
@@ -100,7 +102,8 @@ struct SetDeafened {
   bool is_deafened = false;
 };
 
-// Worker 0 only: which address belongs to which slot of which worker, so that keep-alives can be told apart.
+// Worker 0 only: which address belongs to which slot of which worker, so that keep-alives can be
+// told apart.
 struct TrackAddress {
   SlotRef slot;
   Endpoint remote;  // unset: forget the slot
@@ -109,8 +112,8 @@ struct TrackAddress {
 // Does nothing: when it is complete, everything that other workers had passed on before is done.
 struct Fence {};
 
-using Command = std::variant<Fence, OpenChannel, CloseChannel, SetChannelWorkers, OpenSlot, OpenRemoteSlot, CloseSlot,
-                             InstallKey, SetDeclaredAddress, StartSending, SetSignallingPeer, SetMuted, SetDeafened,
-                             TrackAddress>;
+using Command = std::variant<Fence, OpenChannel, CloseChannel, SetChannelWorkers, OpenSlot,
+                             OpenRemoteSlot, CloseSlot, InstallKey, SetDeclaredAddress,
+                             StartSending, SetSignallingPeer, SetMuted, SetDeafened, TrackAddress>;
 
 }  // namespace earshot

@@ -15,7 +15,8 @@ constexpr int silence_frames = 5;
 constexpr std::uint32_t frame_ticks = 960;  // 20 ms
 
 constexpr Rate speech_rate{limits::packets_per_second_max, limits::packet_bucket_depth};
-constexpr Rate foreign_source_rate{limits::foreign_opens_per_source_per_second, limits::foreign_opens_per_source_depth};
+constexpr Rate foreign_source_rate{limits::foreign_opens_per_source_per_second,
+                                   limits::foreign_opens_per_source_depth};
 constexpr Rate foreign_worker_rate{limits::foreign_opens_per_worker_per_second,
                                    limits::foreign_opens_per_worker_per_second / 10};
 constexpr Rate discovery_source_rate{limits::discovery_replies_per_source_per_second,
@@ -33,7 +34,9 @@ struct IntegerHash {
   }
 };
 struct EndpointHash {
-  std::uint64_t operator()(const Endpoint& key, std::uint64_t seed) const { return hash(key, seed); }
+  std::uint64_t operator()(const Endpoint& key, std::uint64_t seed) const {
+    return hash(key, seed);
+  }
 };
 
 // A participant of one of this worker's channels whose slot is on another worker.
@@ -54,8 +57,8 @@ struct Core::State {
   DropReason on_other(Time now, const Datagram& in, wire::DatagramKind kind);
   DropReason hand_over(Ssrc ssrc, const Datagram& in, bool is_handed_over, Outbox& out);
   DropReason may_open(Time now, SlotIndex slot, const Datagram& in);
-  DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in, const wire::RtpHeader& header,
-                       std::span<const std::uint8_t> frame);
+  DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
+                       const wire::RtpHeader& header, std::span<const std::uint8_t> frame);
   void publish_stream(SlotIndex slot);
   void forward(Time now, const Channel& channel, const OpenedPacket& packet, Outbox& out);
   DropReason on_forwarded(Time now, const OpenedPacket& in, Outbox& out);
@@ -79,7 +82,9 @@ struct Core::State {
 
   // The slot's record if that life of it is open on this worker, else nullptr.
   SessionRecord* find(SlotRef slot);
-  bool is_own(Ssrc ssrc) const { return ssrc.node() == options.node && ssrc.worker() == options.worker; }
+  bool is_own(Ssrc ssrc) const {
+    return ssrc.node() == options.node && ssrc.worker() == options.worker;
+  }
   SpeakerIndex remote_speaker(std::uint32_t index) const {
     return static_cast<SpeakerIndex>(options.sessions_max) + index;
   }
@@ -112,7 +117,8 @@ Core::State::State(const CoreOptions& o, std::span<SlotStats* const> s)
     : options(o),
       stats(s.begin(), s.end()),
       channels(o.channels_max, o.sessions_max, o.sessions_max + o.remote_slots_max),
-      transports(o.sessions_max, o.workers_count, o.seed, s.empty() ? nullptr : s[o.worker.value], counters),
+      transports(o.sessions_max, o.workers_count, o.seed, s.empty() ? nullptr : s[o.worker.value],
+                 counters),
       remote_slots(o.remote_slots_max),
       remote_by_ssrc(o.remote_slots_max, o.seed),
       tracked_by_address(o.worker.value == 0 ? o.workers_count * o.sessions_max : 0, o.seed),
@@ -120,9 +126,12 @@ Core::State::State(const CoreOptions& o, std::span<SlotStats* const> s)
       foreign_sources(o.seed),
       discovery_sources(o.seed + 1),
       is_listed_for_events(o.sessions_max) {
-  RELAY_CHECK(o.workers_count >= 1 && o.workers_count <= limits::workers_max && o.worker.value < o.workers_count);
-  RELAY_CHECK(o.sessions_max <= limits::sessions_per_worker_max && o.channels_max <= limits::channels_max);
-  for (std::size_t i = o.remote_slots_max; i > 0; --i) free_remote_slots.push_back(static_cast<std::uint32_t>(i - 1));
+  RELAY_CHECK(o.workers_count >= 1 && o.workers_count <= limits::workers_max &&
+              o.worker.value < o.workers_count);
+  RELAY_CHECK(o.sessions_max <= limits::sessions_per_worker_max &&
+              o.channels_max <= limits::channels_max);
+  for (std::size_t i = o.remote_slots_max; i > 0; --i)
+    free_remote_slots.push_back(static_cast<std::uint32_t>(i - 1));
   slots_with_events.reserve(o.sessions_max);
 }
 
@@ -149,7 +158,8 @@ DropReason Core::State::on_other(Time now, const Datagram& in, wire::DatagramKin
   switch (kind) {
     case wire::DatagramKind::keep_alive:
       ++counters[Counter::keep_alives];
-      if (SlotStats* s = tracked_stats(in.remote)) set(s->keep_alive_ns, static_cast<std::uint64_t>(now.ns));
+      if (SlotStats* s = tracked_stats(in.remote))
+        set(s->keep_alive_ns, static_cast<std::uint64_t>(now.ns));
       return DropReason::none;
     case wire::DatagramKind::leftover:
       ++counters[Counter::leftovers];
@@ -163,7 +173,8 @@ DropReason Core::State::on_other(Time now, const Datagram& in, wire::DatagramKin
 }
 
 DropReason Core::State::hand_over(Ssrc ssrc, const Datagram& in, bool is_handed_over, Outbox& out) {
-  if (is_handed_over || ssrc.node() != options.node || ssrc.worker().value >= options.workers_count) {
+  if (is_handed_over || ssrc.node() != options.node ||
+      ssrc.worker().value >= options.workers_count) {
     return DropReason::unknown_ssrc;
   }
   OutHandOver hand_over{ssrc.worker(), in};
@@ -174,14 +185,17 @@ DropReason Core::State::hand_over(Ssrc ssrc, const Datagram& in, bool is_handed_
   return DropReason::none;
 }
 
-DropReason Core::State::on_discovery(Time now, const Datagram& in, bool is_handed_over, Outbox& out) {
+DropReason Core::State::on_discovery(Time now, const Datagram& in, bool is_handed_over,
+                                     Outbox& out) {
   const auto ssrc = wire::parse_discovery_request(in.bytes);
   if (!ssrc) return DropReason::malformed;
   if (!is_own(*ssrc)) return hand_over(*ssrc, in, is_handed_over, out);
   const SlotIndex slot = ssrc->slot();
-  if (!transports.contains(slot) || !transports.record(slot).is_open()) return DropReason::unknown_ssrc;
+  if (!transports.contains(slot) || !transports.record(slot).is_open())
+    return DropReason::unknown_ssrc;
 
-  // Clients ask once and hang without an answer: the signalling peer and the first few are always answered.
+  // Clients ask once and hang without an answer: the signalling peer and the first few are always
+  // answered.
   std::uint8_t& replies = transports[slot].discovery_replies[in.remote.ip.is_v4() ? 0 : 1];
   const bool is_exempt = in.remote.ip == transports.record(slot).signalling_peer ||
                          replies < limits::discovery_replies_free_per_family;
@@ -226,8 +240,8 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
   if (reason != DropReason::none) return reason;
   transports[slot].ended_in_silence = is_silence(opened.frame);
   forward(now, *channel,
-          {record.slot, record.channel, header->sequence, header->timestamp, in.arrival, record.grants.priority,
-           opened.frame},
+          {record.slot, record.channel, header->sequence, header->timestamp, in.arrival,
+           record.grants.priority, opened.frame},
           out);
   ++counters[Counter::accepted];
   if (SlotStats* s = transports.stats(slot)) add(s->packets_forwarded, 1);
@@ -236,11 +250,13 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
 
 // Before any cryptography: is there a key, and may this source make us try it?
 DropReason Core::State::may_open(Time now, SlotIndex slot, const Datagram& in) {
-  if (!transports.contains(slot) || !transports.record(slot).is_open()) return DropReason::unknown_ssrc;
+  if (!transports.contains(slot) || !transports.record(slot).is_open())
+    return DropReason::unknown_ssrc;
   const SessionRecord& record = transports.record(slot);
   if (!record.has_key) return DropReason::no_key;
   if (in.remote == record.remote) return DropReason::none;
-  if (foreign_sources.take(now, slot, in.remote, foreign_source_rate) && foreign_total.take(now, foreign_worker_rate)) {
+  if (foreign_sources.take(now, slot, in.remote, foreign_source_rate) &&
+      foreign_total.take(now, foreign_worker_rate)) {
     return DropReason::none;
   }
   return DropReason::foreign_budget;
@@ -248,7 +264,8 @@ DropReason Core::State::may_open(Time now, SlotIndex slot, const Datagram& in) {
 
 // After authentication: grant, mute, rate, duplicate, floor, lateness.
 DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
-                                  const wire::RtpHeader& header, std::span<const std::uint8_t> frame) {
+                                  const wire::RtpHeader& header,
+                                  std::span<const std::uint8_t> frame) {
   const SessionRecord& record = transports.record(slot);
   Transport& t = transports[slot];
   if (!record.grants.speak) return DropReason::not_allowed;
@@ -256,7 +273,8 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
   if (!t.rate.take(now, speech_rate)) return DropReason::rate;
   if (t.is_behind_silence) {
     // The listeners have seen these sequence numbers already, as silence.
-    if (static_cast<std::int16_t>(header.sequence - t.silenced_through) <= 0) return DropReason::muted;
+    if (static_cast<std::int16_t>(header.sequence - t.silenced_through) <= 0)
+      return DropReason::muted;
     t.is_behind_silence = false;
   }
   if (t.stream.is_duplicate(header.sequence, header.timestamp)) {
@@ -265,12 +283,16 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
   }
   t.stream.on_packet(in.arrival, header.sequence, header.timestamp);
   publish_stream(slot);
-  if (!channels.take_floor(channel, slot.value, record.grants.priority, now)) return DropReason::speakers;
+  if (!channels.take_floor(channel, slot.value, record.grants.priority, now))
+    return DropReason::speakers;
   if (SlotStats* s = transports.stats(slot)) {
     set(s->active_since_ns, static_cast<std::uint64_t>(channels.floor_since(slot.value).ns));
   }
-  const LatenessInput input{rtp_ticks(in.arrival), header.sequence, header.timestamp, frame.size() <= 3};
-  return lateness(t.lateness, input, channel.late_ms_max) == LatenessVerdict::keep ? DropReason::none : DropReason::late;
+  const LatenessInput input{rtp_ticks(in.arrival), header.sequence, header.timestamp,
+                            frame.size() <= 3};
+  return lateness(t.lateness, input, channel.late_ms_max) == LatenessVerdict::keep
+             ? DropReason::none
+             : DropReason::late;
 }
 
 void Core::State::publish_stream(SlotIndex slot) {
@@ -280,7 +302,8 @@ void Core::State::publish_stream(SlotIndex slot) {
   set(s->jitter_ticks, transports[slot].stream.jitter_ticks());
 }
 
-void Core::State::forward(Time now, const Channel& channel, const OpenedPacket& packet, Outbox& out) {
+void Core::State::forward(Time now, const Channel& channel, const OpenedPacket& packet,
+                          Outbox& out) {
   forward_local(now, channels, channel, transports, packet, out);
   counters[Counter::forwards_offered] += forward_to_workers(channel, options.worker, packet, out);
 }
@@ -290,8 +313,10 @@ DropReason Core::State::on_forwarded(Time now, const OpenedPacket& in, Outbox& o
   if (index == nullptr) return DropReason::generation;
   const RemoteSlot& remote = remote_slots[*index];
   Channel* channel = channels.find(in.channel);
-  if (channel == nullptr || remote.slot != in.publisher || remote.channel != in.channel) return DropReason::generation;
-  if (!channels.take_floor(*channel, remote_speaker(*index), remote.has_priority, now)) return DropReason::speakers;
+  if (channel == nullptr || remote.slot != in.publisher || remote.channel != in.channel)
+    return DropReason::generation;
+  if (!channels.take_floor(*channel, remote_speaker(*index), remote.has_priority, now))
+    return DropReason::speakers;
   forward_local(now, channels, *channel, transports, in, out);
   return DropReason::none;
 }
@@ -321,7 +346,8 @@ void Core::State::on(const OpenSlot& c) {
 }
 
 void Core::State::on(const OpenRemoteSlot& c) {
-  RELAY_CHECK(!is_own(c.slot.ssrc) && channels.find(c.channel) != nullptr && !free_remote_slots.empty());
+  RELAY_CHECK(!is_own(c.slot.ssrc) && channels.find(c.channel) != nullptr &&
+              !free_remote_slots.empty());
   RELAY_CHECK(remote_by_ssrc.find(c.slot.ssrc.value) == nullptr);
   const std::uint32_t index = free_remote_slots.back();
   free_remote_slots.pop_back();
@@ -409,7 +435,8 @@ SlotStats* Core::State::tracked_stats(const Endpoint& remote) {
   return &stats[slot->ssrc.worker().value][slot->ssrc.slot().value];
 }
 
-// One silence frame that ends the muted speaker's stream; sequence and time stamp go on from its last packet.
+// One silence frame that ends the muted speaker's stream; sequence and time stamp go on from its
+// last packet.
 void Core::State::inject_silence(Time now, Outbox& out) {
   --silence_left;
   Transport& t = transports[silenced_slot];
@@ -419,8 +446,8 @@ void Core::State::inject_silence(Time now, Outbox& out) {
   const Channel* channel = channels.find(record.channel);
   RELAY_CHECK(channel != nullptr);
   forward(now, *channel,
-          {record.slot, record.channel, sequence, t.stream.highest_timestamp() + step * frame_ticks, now,
-           record.grants.priority, silence_frame},
+          {record.slot, record.channel, sequence, t.stream.highest_timestamp() + step * frame_ticks,
+           now, record.grants.priority, silence_frame},
           out);
   t.silenced_through = sequence;
   t.is_behind_silence = true;
@@ -429,7 +456,8 @@ void Core::State::inject_silence(Time now, Outbox& out) {
 
 void Core::State::note_events(SlotIndex slot) {
   const Transport& t = transports[slot];
-  if ((!t.has_event_address_changed && !t.has_event_fresh_key) || is_listed_for_events[slot.value]) return;
+  if ((!t.has_event_address_changed && !t.has_event_fresh_key) || is_listed_for_events[slot.value])
+    return;
   is_listed_for_events[slot.value] = true;
   slots_with_events.push_back(slot);
 }
@@ -476,7 +504,9 @@ void Core::on_timeout(Time now, Outbox& out) {
   if (state_->silence_left > 0) state_->inject_silence(now, out);
 }
 
-Time Core::next_timeout() const { return state_->silence_left > 0 ? Time{} : Time::never(); }
+Time Core::next_timeout() const {
+  return state_->silence_left > 0 ? Time{} : Time::never();
+}
 
 void Core::on_unreachable_address(Time now, const Endpoint& remote) {
   SlotStats* s = state_->tracked_stats(remote);
@@ -493,7 +523,9 @@ void Core::offer_events(const std::function<bool(const Event&)>& accept) {
     const SessionRecord& record = state_->transports.record(slot);
     // A slot that was closed meanwhile has nothing to tell any more.
     if (record.is_open()) {
-      if (t.has_event_address_changed && !accept({EventKind::address_changed, record.slot, record.remote})) return;
+      if (t.has_event_address_changed &&
+          !accept({EventKind::address_changed, record.slot, record.remote}))
+        return;
       t.has_event_address_changed = false;
       if (t.has_event_fresh_key && !accept({EventKind::fresh_key_needed, record.slot, {}})) return;
       t.has_event_fresh_key = false;
@@ -503,15 +535,23 @@ void Core::offer_events(const std::function<bool(const Event&)>& accept) {
   }
 }
 
-bool Core::has_events() const { return !state_->slots_with_events.empty(); }
+bool Core::has_events() const {
+  return !state_->slots_with_events.empty();
+}
 
-Counters& Core::counters() { return state_->counters; }
-const Counters& Core::counters() const { return state_->counters; }
+Counters& Core::counters() {
+  return state_->counters;
+}
+const Counters& Core::counters() const {
+  return state_->counters;
+}
 
 std::size_t Core::slot_bytes() const {
   return state_->transports.slot_bytes() + sizeof(SlotStats) + Channels::slot_bytes();
 }
 
-bool Core::is_secret_memory_locked() const { return state_->transports.is_locked(); }
+bool Core::is_secret_memory_locked() const {
+  return state_->transports.is_locked();
+}
 
 }  // namespace earshot

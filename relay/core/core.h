@@ -1,6 +1,7 @@
-// The relay as a pure state machine: fed time, datagrams and commands, it yields datagrams, copies for other workers and
-// events. One owner thread (a worker, the simulator, a test). It owns no socket, clock, thread, lock, log or global and
-// allocates only in its constructor. Same inputs and seed: the same outputs, bit for bit.
+// The relay as a pure state machine: fed time, datagrams and commands, it yields datagrams, copies
+// for other workers and events. One owner thread (a worker, the simulator, a test). It owns no
+// socket, clock, thread, lock, log or global and allocates only in its constructor. Same inputs and
+// seed: the same outputs, bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -20,18 +21,19 @@ namespace earshot {
 struct CoreOptions {
   NodeId node;
   WorkerIndex worker;
-  std::size_t workers_count = 1;                               // of this node
-  std::size_t sessions_max = limits::sessions_per_worker_max;  // slots of this worker; tests take fewer
+  std::size_t workers_count = 1;  // of this node
+  std::size_t sessions_max =
+      limits::sessions_per_worker_max;  // slots of this worker; tests take fewer
   std::size_t remote_slots_max = limits::remote_slots_per_worker_max;
   std::size_t channels_max = limits::channels_max;
-  std::uint64_t seed = 0;       // for hash tables
-  bool loopback_only = false;   // drop what was sent to a non-loopback local address
+  std::uint64_t seed = 0;      // for hash tables
+  bool loopback_only = false;  // drop what was sent to a non-loopback local address
 };
 
 class Core {
  public:
-  // `stats[w]` is the array of worker w's slots, `sessions_max` long each; the shell owns them and they outlive the core.
-  // An empty span is allowed: then nothing is published.
+  // `stats[w]` is the array of worker w's slots, `sessions_max` long each; the shell owns them and
+  // they outlive the core. An empty span is allowed: then nothing is published.
   Core(const CoreOptions& options, std::span<SlotStats* const> stats);
   ~Core();
   Core(Core&&) noexcept;
@@ -47,8 +49,9 @@ class Core {
   void on_timeout(Time now, Outbox& out);
   Time next_timeout() const;
 
-  // ICMP said that nobody is there: the slot that TrackAddress names for it gets nothing until it is heard of again.
-  // Only on the worker that tracks addresses (worker 0); elsewhere it does nothing.
+  // ICMP said that nobody is there: the slot that TrackAddress names for it gets nothing until it
+  // is heard of again. Only on the worker that tracks addresses (worker 0); elsewhere it does
+  // nothing.
   void on_unreachable_address(Time now, const Endpoint& remote);
 
   // Offers pending events; `accept` answers false when it has no room, and the event stays pending.

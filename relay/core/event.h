@@ -1,5 +1,5 @@
-// What a worker tells the controller about a slot. Kept as flags in the slot and offered until accepted: none is lost,
-// and several of one kind may become one.
+// What a worker tells the controller about a slot. Kept as flags in the slot and offered until
+// accepted: none is lost, and several of one kind may become one.
 #pragma once
 
 #include <cstdint>

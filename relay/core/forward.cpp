@@ -5,16 +5,18 @@
 
 namespace earshot {
 
-void forward_local(Time now, const Channels& channels, const Channel& channel, Transports& transports,
-                   const OpenedPacket& packet, Outbox& out) {
+void forward_local(Time now, const Channels& channels, const Channel& channel,
+                   Transports& transports, const OpenedPacket& packet, Outbox& out) {
   for (std::uint32_t i = channel.first_slot; i != no_slot; i = channels.next_slot(i)) {
     const SlotIndex slot{static_cast<std::uint16_t>(i)};
     if (transports.record(slot).slot.ssrc == packet.publisher.ssrc) continue;
-    transports.send(now, slot, packet.publisher.ssrc, packet.sequence, packet.timestamp, packet.frame, out);
+    transports.send(now, slot, packet.publisher.ssrc, packet.sequence, packet.timestamp,
+                    packet.frame, out);
   }
 }
 
-std::size_t forward_to_workers(const Channel& channel, WorkerIndex self, const OpenedPacket& packet, Outbox& out) {
+std::size_t forward_to_workers(const Channel& channel, WorkerIndex self, const OpenedPacket& packet,
+                               Outbox& out) {
   const WorkerMask targets = channel.workers & ~(WorkerMask{1} << self.value);
   if (targets == 0) return 0;
   // The frame may stand in a receive buffer that is gone before the copies are made.

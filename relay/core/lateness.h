@@ -1,5 +1,6 @@
-// The place of the late-frame policy in a packet's life: keep or drop, from arrival, sequence and time stamp alone.
-// One owner thread, pure over its state. Today every packet is kept: the policy is not written yet (README, "Status").
+// The place of the late-frame policy in a packet's life: keep or drop, from arrival, sequence and
+// time stamp alone. One owner thread, pure over its state. Today every packet is kept: the policy
+// is not written yet (README, "Status").
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace earshot {
 
-// What the policy may know of a packet. It never sees payload bytes, only whether there are more than three of them
-// (silence and DTX are that small).
+// What the policy may know of a packet. It never sees payload bytes, only whether there are more
+// than three of them (silence and DTX are that small).
 struct LatenessInput {
   std::int64_t arrival_ticks = 0;  // 48 kHz
   std::uint16_t sequence = 0;

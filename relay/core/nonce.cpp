@@ -24,11 +24,17 @@ std::uint32_t reverse_bytes(std::uint32_t value) {
 }
 
 // The relay's counter n read as a big-endian number.
-std::uint32_t counter_value(std::uint32_t n) { return form_bits | (n >> 7) << 8 | (n & 0x7F); }
+std::uint32_t counter_value(std::uint32_t n) {
+  return form_bits | (n >> 7) << 8 | (n & 0x7F);
+}
 
-NonceRange& current(NonceState& state) { return state.ranges[state.ranges_count - 1]; }
+NonceRange& current(NonceState& state) {
+  return state.ranges[state.ranges_count - 1];
+}
 
-std::uint32_t next_index(const NonceRange& range) { return (range.start + range.count) & space_mask; }
+std::uint32_t next_index(const NonceRange& range) {
+  return (range.start + range.count) & space_mask;
+}
 
 bool is_used(const NonceState& state, std::uint32_t n) {
   return std::any_of(state.ranges.begin(), state.ranges.begin() + state.ranges_count,
@@ -51,14 +57,16 @@ std::uint32_t free_ahead(const NonceState& state, std::uint32_t n) {
   return is_used(state, n) ? 0 : distance;
 }
 
-// Is this reading to be kept clear of? Not once the other one was learnt, nor while it explains nothing.
+// Is this reading to be kept clear of? Not once the other one was learnt, nor while it explains
+// nothing.
 bool counts(const NonceState& state, const CounterReading& reading, CounterOrder order) {
   if (reading.window.is_empty()) return false;
   return state.order == order || (state.order == CounterOrder::unknown && reading.is_tight());
 }
 
-// How many counters from n on are clear of what a big-endian client has used or will use soon. k counters further on the
-// value has grown by at most 2k + 128, so half of the distance beyond 128 is safe.
+// How many counters from n on are clear of what a big-endian client has used or will use soon. k
+// counters further on the value has grown by at most 2k + 128, so half of the distance beyond 128
+// is safe.
 std::uint32_t clear_of_big_endian(const NonceState& state, std::uint32_t n) {
   const CounterReading& reading = state.big_endian;
   if (!counts(state, reading, CounterOrder::big_endian)) return limits::nonce_space;
@@ -77,9 +85,11 @@ bool meets_little_endian(const NonceState& state, std::uint32_t n) {
   return reverse_bytes(counter_value(n)) - static_cast<std::uint32_t>(reading.lowest) <= span;
 }
 
-// How many counters from n on may be taken without looking again: never past the wrap of n, where the value falls.
+// How many counters from n on may be taken without looking again: never past the wrap of n, where
+// the value falls.
 std::uint32_t safe_run(const NonceState& state, std::uint32_t n) {
-  return std::min({free_ahead(state, n), clear_of_big_endian(state, n), limits::nonce_space - n, safe_count_max});
+  return std::min({free_ahead(state, n), clear_of_big_endian(state, n), limits::nonce_space - n,
+                   safe_count_max});
 }
 
 // Half the space away, or the best fraction of it that is clear.
@@ -92,7 +102,9 @@ void move_away(NonceState& state) {
   for (std::uint32_t step = limits::nonce_space / 2; step > limits::nonce_near; step /= 2) {
     for (std::uint32_t offset = step; offset < limits::nonce_space; offset += 2 * step) {
       const std::uint32_t to = (from + offset) & space_mask;
-      if (free_ahead(state, to) < limits::nonce_near || clear_of_big_endian(state, to) < limits::nonce_near) continue;
+      if (free_ahead(state, to) < limits::nonce_near ||
+          clear_of_big_endian(state, to) < limits::nonce_near)
+        continue;
       state.ranges[state.ranges_count++] = {to, 0};
       state.safe_count = 0;
       ++state.moves;
@@ -102,7 +114,9 @@ void move_away(NonceState& state) {
   state.fresh_key_needed = true;
 }
 
-std::uint64_t distance(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : b - a; }
+std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
+  return a > b ? a - b : b - a;
+}
 
 // Notes an accepted counter in one reading; true if it is the newest there.
 bool note(CounterReading& reading, std::uint64_t counter) {
@@ -118,24 +132,28 @@ bool note(CounterReading& reading, std::uint64_t counter) {
 
 CounterOrder likelier_order(const NonceState& state) {
   if (state.order != CounterOrder::unknown) return state.order;
-  return state.little_endian.steps < state.big_endian.steps ? CounterOrder::little_endian : CounterOrder::big_endian;
+  return state.little_endian.steps < state.big_endian.steps ? CounterOrder::little_endian
+                                                            : CounterOrder::big_endian;
 }
 
 // The client counts on towards counters that the relay used, or towards its own beginning.
 bool is_exhausted_for_big_endian(const NonceState& state) {
   const CounterReading& reading = state.big_endian;
   const auto at = static_cast<std::uint32_t>(reading.window.highest());
-  if (reading.window.highest() - reading.lowest >= (std::uint64_t{1} << 32) - limits::nonce_margin) return true;
-  return std::any_of(state.ranges.begin(), state.ranges.begin() + state.ranges_count, [at](const NonceRange& r) {
-    const bool wraps = r.start + r.count > limits::nonce_space;
-    return (r.count > 0 && counter_value(r.start) - at < limits::nonce_margin) ||
-           (wraps && counter_value(0) - at < limits::nonce_margin);
-  });
+  if (reading.window.highest() - reading.lowest >= (std::uint64_t{1} << 32) - limits::nonce_margin)
+    return true;
+  return std::any_of(state.ranges.begin(), state.ranges.begin() + state.ranges_count,
+                     [at](const NonceRange& r) {
+                       const bool wraps = r.start + r.count > limits::nonce_space;
+                       return (r.count > 0 && counter_value(r.start) - at < limits::nonce_margin) ||
+                              (wraps && counter_value(0) - at < limits::nonce_margin);
+                     });
 }
 
 void look_ahead(NonceState& state, const crypto::Counter& counter) {
   if (state.order == CounterOrder::little_endian) {
-    // Its last byte on the wire is the most significant one: from here on it sweeps through every range.
+    // Its last byte on the wire is the most significant one: from here on it sweeps through every
+    // range.
     if ((counter[3] & 0x80) != 0) state.fresh_key_needed = true;
     return;
   }
@@ -145,7 +163,9 @@ void look_ahead(NonceState& state, const crypto::Counter& counter) {
 }
 
 void learn(NonceState& state) {
-  if (state.order != CounterOrder::unknown || ++state.received_count < limits::nonce_learning_packets) return;
+  if (state.order != CounterOrder::unknown ||
+      ++state.received_count < limits::nonce_learning_packets)
+    return;
   state.order = likelier_order(state);
 }
 
@@ -177,20 +197,28 @@ NonceReceipt nonces_receive(NonceState& state, const crypto::Counter& counter) {
   const std::uint32_t value = read_big_endian(counter);
   CounterReading& big = state.big_endian;
   CounterReading& little = state.little_endian;
-  const auto big_counter = crypto::unwrap_counter(big.window.highest(), big.window.is_empty(), value);
-  const auto little_counter = crypto::unwrap_counter(little.window.highest(), little.window.is_empty(), reverse_bytes(value));
+  const auto big_counter =
+      crypto::unwrap_counter(big.window.highest(), big.window.is_empty(), value);
+  const auto little_counter = crypto::unwrap_counter(
+      little.window.highest(), little.window.is_empty(), reverse_bytes(value));
   // A reading that was ruled out has no say.
-  const auto big_verdict =
-      state.order == CounterOrder::little_endian ? Window::Verdict::too_old : big.window.check(big_counter);
-  const auto little_verdict =
-      state.order == CounterOrder::big_endian ? Window::Verdict::too_old : little.window.check(little_counter);
-  const bool is_duplicate = big_verdict == Window::Verdict::duplicate || little_verdict == Window::Verdict::duplicate;
-  if (is_duplicate || (big_verdict != Window::Verdict::fresh && little_verdict != Window::Verdict::fresh)) {
+  const auto big_verdict = state.order == CounterOrder::little_endian
+                               ? Window::Verdict::too_old
+                               : big.window.check(big_counter);
+  const auto little_verdict = state.order == CounterOrder::big_endian
+                                  ? Window::Verdict::too_old
+                                  : little.window.check(little_counter);
+  const bool is_duplicate =
+      big_verdict == Window::Verdict::duplicate || little_verdict == Window::Verdict::duplicate;
+  if (is_duplicate ||
+      (big_verdict != Window::Verdict::fresh && little_verdict != Window::Verdict::fresh)) {
     return {DropReason::replayed, false};
   }
   const bool is_newest_big = state.order != CounterOrder::little_endian && note(big, big_counter);
-  const bool is_newest_little = state.order != CounterOrder::big_endian && note(little, little_counter);
-  const bool is_newest = likelier_order(state) == CounterOrder::big_endian ? is_newest_big : is_newest_little;
+  const bool is_newest_little =
+      state.order != CounterOrder::big_endian && note(little, little_counter);
+  const bool is_newest =
+      likelier_order(state) == CounterOrder::big_endian ? is_newest_big : is_newest_little;
   state.safe_count = 0;
   learn(state);
   look_ahead(state, counter);
@@ -199,10 +227,12 @@ NonceReceipt nonces_receive(NonceState& state, const crypto::Counter& counter) {
 
 std::optional<crypto::Counter> nonces_next(NonceState& state) {
   RELAY_CHECK(state.ranges_count > 0);
-  // A little-endian reading costs single counters, so a few attempts always suffice where any counter is left.
+  // A little-endian reading costs single counters, so a few attempts always suffice where any
+  // counter is left.
   for (int attempt = 0; attempt < 8; ++attempt) {
     if (state.safe_count == 0) {
-      if (used_total(state) >= limits::nonce_space - limits::nonce_margin) state.fresh_key_needed = true;
+      if (used_total(state) >= limits::nonce_space - limits::nonce_margin)
+        state.fresh_key_needed = true;
       state.safe_count = safe_run(state, next_index(current(state)));
       if (state.safe_count == 0) move_away(state);
       if (state.safe_count == 0) state.safe_count = safe_run(state, next_index(current(state)));

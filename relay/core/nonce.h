@@ -1,6 +1,7 @@
-// Keeps (key, nonce) unique although one key serves both directions. One owner thread; pure over its state.
-// The relay's counters have the top bits of the first and the last byte set and 30 bits n between them; clients count
-// from anywhere, big-endian or little-endian. docs/protocol.md, "Nonces", has the rule; this does no cryptography.
+// Keeps (key, nonce) unique although one key serves both directions. One owner thread; pure over
+// its state. The relay's counters have the top bits of the first and the last byte set and 30 bits
+// n between them; clients count from anywhere, big-endian or little-endian. docs/protocol.md,
+// "Nonces", has the rule; this does no cryptography.
 #pragma once
 
 #include <array>
@@ -38,7 +39,8 @@ struct NonceRange {
 struct NonceState {
   std::array<NonceRange, limits::nonce_ranges_max> ranges;  // the last one is in use
   std::uint32_t ranges_count;
-  std::uint32_t safe_count;  // so many counters may be taken before the client's position is looked at again
+  std::uint32_t
+      safe_count;  // so many counters may be taken before the client's position is looked at again
   std::uint32_t received_count;
   CounterOrder order;
   bool fresh_key_needed;
@@ -62,7 +64,8 @@ struct NonceReceipt {
 // An authenticated packet came under this counter.
 NonceReceipt nonces_receive(NonceState& state, const crypto::Counter& counter);
 
-// The counter for the next packet to seal. Nothing when no safe one is left; fresh_key_needed is then set.
+// The counter for the next packet to seal. Nothing when no safe one is left; fresh_key_needed is
+// then set.
 std::optional<crypto::Counter> nonces_next(NonceState& state);
 
 // A restored session skips what the lost process may have used.

@@ -22,14 +22,15 @@ std::span<std::uint8_t> Outbox::allocate(std::size_t size) {
   return bytes;
 }
 
-void Outbox::push(const Endpoint& remote, const IpAddress& local, std::span<const std::uint8_t> allocated) {
+void Outbox::push(const Endpoint& remote, const IpAddress& local,
+                  std::span<const std::uint8_t> allocated) {
   RELAY_CHECK(datagrams_.size() < limits::outbox_datagrams_max);
   datagrams_.push_back({remote, local, static_cast<std::uint32_t>(allocated.data() - arena_.data()),
                         static_cast<std::uint16_t>(allocated.size()), SlotIndex{}, false});
 }
 
-void Outbox::push(const Endpoint& remote, const IpAddress& local, std::span<const std::uint8_t> allocated,
-                  SlotIndex slot) {
+void Outbox::push(const Endpoint& remote, const IpAddress& local,
+                  std::span<const std::uint8_t> allocated, SlotIndex slot) {
   push(remote, local, allocated);
   datagrams_.back().slot = slot;
   datagrams_.back().has_slot = true;

@@ -1,5 +1,6 @@
-// What one call of the core yields: bounded lists over one byte arena. Owned by the caller (worker, simulator, test);
-// allocated once. The caller drains it, or feeds more while has_room() says that a full fan-out still fits.
+// What one call of the core yields: bounded lists over one byte arena. Owned by the caller (worker,
+// simulator, test); allocated once. The caller drains it, or feeds more while has_room() says that
+// a full fan-out still fits.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ struct OutDatagram {
   IpAddress local;  // leave from here; unspecified: the kernel chooses
   std::uint32_t offset = 0;
   std::uint16_t size = 0;
-  SlotIndex slot;  // whose datagram it is (an ICMP error stops that slot); discovery replies: has_slot is false
+  SlotIndex slot;  // whose datagram it is (an ICMP error stops that slot); discovery replies:
+                   // has_slot is false
   bool has_slot = false;
 };
 
@@ -61,7 +63,8 @@ class Outbox {
   // True while one more call of the core, with its largest fan-out, fits.
   bool has_room() const {
     return datagrams_.size() + limits::fanout_datagrams_max <= limits::outbox_datagrams_max &&
-           used_ + limits::fanout_datagrams_max * limits::datagram_size_max + 2 * limits::datagram_size_max <=
+           used_ + limits::fanout_datagrams_max * limits::datagram_size_max +
+                   2 * limits::datagram_size_max <=
                arena_.size() &&
            forwards_.size() < forwards_.capacity() && hand_overs_.size() < hand_overs_.capacity();
   }
@@ -75,9 +78,11 @@ class Outbox {
 
   // The core's half. `allocate` takes arena space of exactly `size` bytes.
   std::span<std::uint8_t> allocate(std::size_t size);
-  void push(const Endpoint& remote, const IpAddress& local, std::span<const std::uint8_t> allocated);
-  void push(const Endpoint& remote, const IpAddress& local, std::span<const std::uint8_t> allocated, SlotIndex slot);
-  void push(const OutForward& forward);      // `frame` inside the arena
+  void push(const Endpoint& remote, const IpAddress& local,
+            std::span<const std::uint8_t> allocated);
+  void push(const Endpoint& remote, const IpAddress& local, std::span<const std::uint8_t> allocated,
+            SlotIndex slot);
+  void push(const OutForward& forward);     // `frame` inside the arena
   void push(const OutHandOver& hand_over);  // `bytes` inside the arena
 
  private:

@@ -1,6 +1,7 @@
-// What one session needs to go on after the process has ended: ids, key, addresses, counters. Fixed layout with a
-// version, in memory that the shell may hand in, so that a later process can restore it. Written by the owning worker.
-// Deliberately not here: statistics, budgets, stream state, anything that may start anew.
+// What one session needs to go on after the process has ended: ids, key, addresses, counters. Fixed
+// layout with a version, in memory that the shell may hand in, so that a later process can restore
+// it. Written by the owning worker. Deliberately not here: statistics, budgets, stream state,
+// anything that may start anew.
 #pragma once
 
 #include <array>
@@ -26,7 +27,8 @@ struct SessionRecord {
   bool is_deafened;
   bool has_key;
   bool may_send;          // op 4 has reached the client; a latch
-  bool is_remote_proven;  // the present remote is the signalling peer's IP, loopback, or sent an authentic packet
+  bool is_remote_proven;  // the present remote is the signalling peer's IP, loopback, or sent an
+                          // authentic packet
   crypto::AeadMode mode;
   Endpoint remote;    // where datagrams go; unset until known
   IpAddress local;    // where they leave from
@@ -36,9 +38,12 @@ struct SessionRecord {
   NonceState nonces;
 
   bool is_open() const { return version != 0; }
-  bool may_receive() const { return has_key && may_send && grants.listen && !is_deafened && remote.is_set(); }
+  bool may_receive() const {
+    return has_key && may_send && grants.listen && !is_deafened && remote.is_set();
+  }
 };
-static_assert(std::is_trivially_copyable_v<SessionRecord> && std::is_standard_layout_v<SessionRecord>);
+static_assert(std::is_trivially_copyable_v<SessionRecord> &&
+              std::is_standard_layout_v<SessionRecord>);
 static_assert(sizeof(SessionRecord) <= 1024);
 
 }  // namespace earshot

@@ -1,5 +1,6 @@
-// Live statistics of one slot: relaxed atomics, written by the worker that owns the slot (the last two: by worker
-// 0), read by the controller at any time. No other order is needed: each value stands for itself.
+// Live statistics of one slot: relaxed atomics, written by the worker that owns the slot (the last
+// two: by worker 0), read by the controller at any time. No other order is needed: each value
+// stands for itself.
 #pragma once
 
 #include <atomic>
@@ -10,23 +11,24 @@ namespace earshot {
 struct alignas(64) SlotStats {
   using Counter = std::atomic<std::uint64_t>;
 
-  Counter packets_received{0};  // authenticated RTP, before any decision
-  Counter bytes_received{0};    // their payload bytes
+  Counter packets_received{0};   // authenticated RTP, before any decision
+  Counter bytes_received{0};     // their payload bytes
   Counter packets_forwarded{0};  // accepted for fan-out
-  Counter packets_sent{0};      // to this participant
+  Counter packets_sent{0};       // to this participant
   Counter duplicates{0};
   Counter late{0};
-  Counter lost{0};              // RFC 3550 A.3: expected minus received, never below zero
-  Counter jitter_ticks{0};      // RFC 3550 A.8, 48 kHz ticks
-  Counter last_packet_ns{0};    // arrival of the last authenticated packet, monotonic
-  Counter active_since_ns{0};   // start of the present talk spurt; 0 while silent
+  Counter lost{0};             // RFC 3550 A.3: expected minus received, never below zero
+  Counter jitter_ticks{0};     // RFC 3550 A.8, 48 kHz ticks
+  Counter last_packet_ns{0};   // arrival of the last authenticated packet, monotonic
+  Counter active_since_ns{0};  // start of the present talk spurt; 0 while silent
   // These two are written by the worker that tracks addresses, and read by the owner too.
-  Counter keep_alive_ns{0};     // last keep-alive from its address, monotonic; 0 before the first
-  Counter unreachable_ns{0};    // last ICMP error about its address, monotonic; 0 before the first
+  Counter keep_alive_ns{0};   // last keep-alive from its address, monotonic; 0 before the first
+  Counter unreachable_ns{0};  // last ICMP error about its address, monotonic; 0 before the first
 
   void reset() {
-    for (Counter* c : {&packets_received, &bytes_received, &packets_forwarded, &packets_sent, &duplicates, &late, &lost,
-                       &jitter_ticks, &last_packet_ns, &active_since_ns, &keep_alive_ns, &unreachable_ns}) {
+    for (Counter* c : {&packets_received, &bytes_received, &packets_forwarded, &packets_sent,
+                       &duplicates, &late, &lost, &jitter_ticks, &last_packet_ns, &active_since_ns,
+                       &keep_alive_ns, &unreachable_ns}) {
       c->store(0, std::memory_order_relaxed);
     }
   }
@@ -36,7 +38,11 @@ struct alignas(64) SlotStats {
 inline void add(SlotStats::Counter& counter, std::uint64_t n) {
   counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
-inline void set(SlotStats::Counter& counter, std::uint64_t value) { counter.store(value, std::memory_order_relaxed); }
-inline std::uint64_t get(const SlotStats::Counter& counter) { return counter.load(std::memory_order_relaxed); }
+inline void set(SlotStats::Counter& counter, std::uint64_t value) {
+  counter.store(value, std::memory_order_relaxed);
+}
+inline std::uint64_t get(const SlotStats::Counter& counter) {
+  return counter.load(std::memory_order_relaxed);
+}
 
 }  // namespace earshot

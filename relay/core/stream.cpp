@@ -16,7 +16,8 @@ void Stream::on_packet(Time arrival, std::uint16_t sequence, std::uint32_t times
   timestamps_[i] = timestamp;
 
   const auto step = static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(highest_));
-  const auto transit = static_cast<std::int32_t>(static_cast<std::uint32_t>(rtp_ticks(arrival)) - timestamp);
+  const auto transit =
+      static_cast<std::int32_t>(static_cast<std::uint32_t>(rtp_ticks(arrival)) - timestamp);
   if (!has_packets() || step > dropout_max || step < -misorder_max) {
     restart(sequence, timestamp);
   } else {
@@ -27,8 +28,9 @@ void Stream::on_packet(Time arrival, std::uint16_t sequence, std::uint32_t times
       base_ = highest_ - static_cast<std::uint64_t>(-step);
     }
     // RFC 3550 A.8, with the estimate scaled by 16; unsigned, as transit wraps.
-    const std::uint32_t d = static_cast<std::uint32_t>(std::abs(static_cast<std::int64_t>(
-        static_cast<std::int32_t>(static_cast<std::uint32_t>(transit) - static_cast<std::uint32_t>(transit_)))));
+    const std::uint32_t d =
+        static_cast<std::uint32_t>(std::abs(static_cast<std::int64_t>(static_cast<std::int32_t>(
+            static_cast<std::uint32_t>(transit) - static_cast<std::uint32_t>(transit_)))));
     jitter16_ = jitter16_ + d - ((jitter16_ + 8) >> 4);
   }
   transit_ = transit;

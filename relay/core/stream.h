@@ -1,5 +1,6 @@
-// One RTP stream: extended sequence, loss, transit and jitter (RFC 3550 A.1, A.3, A.8), and duplicates.
-// One owner thread; arrival times come in as arguments. It decides nothing but "seen before".
+// One RTP stream: extended sequence, loss, transit and jitter (RFC 3550 A.1, A.3, A.8), and
+// duplicates. One owner thread; arrival times come in as arguments. It decides nothing but "seen
+// before".
 #pragma once
 
 #include <array>

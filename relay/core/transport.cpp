@@ -27,8 +27,8 @@ bool UnprovenAddresses::take(Time now, const IpAddress& ip, std::int64_t per_sec
   return entry->bucket.take(now, {per_second, per_second / 4 + 1});
 }
 
-Transports::Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed, SlotStats* stats,
-                       Counters& counters)
+Transports::Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed,
+                       SlotStats* stats, Counters& counters)
     : slots_count_(slots_count),
       unproven_per_second_(std::max<std::int64_t>(
           1, limits::unproven_packets_per_second / static_cast<std::int64_t>(workers_count))),
@@ -75,7 +75,8 @@ void Transports::install_key(const InstallKey& command) {
   declare(slot, command.declared);
 }
 
-bool Transports::is_believed(const SessionRecord& record, const Transport& transport, const IpAddress& ip) const {
+bool Transports::is_believed(const SessionRecord& record, const Transport& transport,
+                             const IpAddress& ip) const {
   const auto& seen = transport.discovered_from;
   return ip == record.signalling_peer || std::find(seen.begin(), seen.end(), ip) != seen.end();
 }
@@ -114,13 +115,15 @@ void Transports::leave_unproven(SessionRecord& r) {
   r.is_remote_proven = true;
 }
 
-OpenedDatagram Transports::open(SlotIndex slot, const wire::RtpHeader& header, std::span<std::uint8_t> datagram) {
+OpenedDatagram Transports::open(SlotIndex slot, const wire::RtpHeader& header,
+                                std::span<std::uint8_t> datagram) {
   const std::size_t sealed_min = header.clear_size + crypto::tag_size + crypto::counter_size;
   if (datagram.size() < sealed_min) return {DropReason::malformed, false, {}};
   crypto::Counter counter;
   std::copy(datagram.end() - crypto::counter_size, datagram.end(), counter.begin());
   const auto aad = datagram.first(header.clear_size);
-  const auto body = datagram.subspan(header.clear_size, datagram.size() - header.clear_size - crypto::counter_size);
+  const auto body = datagram.subspan(header.clear_size,
+                                     datagram.size() - header.clear_size - crypto::counter_size);
   if (!keys_[slot.value].open(body, aad, counter)) {
     ++counters_[Counter::open_failures];
     return {DropReason::not_authentic, false, {}};
@@ -155,7 +158,8 @@ void Transports::follow(Time now, SlotIndex slot, const Datagram& in, bool is_ne
     r.local = in.local;
     return;
   }
-  if (r.remote.is_set() && t.moved_at != Time{} && now - t.moved_at < limits::address_move_interval) return;
+  if (r.remote.is_set() && t.moved_at != Time{} && now - t.moved_at < limits::address_move_interval)
+    return;
   if (r.remote.is_set()) ++counters_[Counter::address_moves];
   set_remote(slot, in.remote, true);
   r.local = in.local;
@@ -167,7 +171,8 @@ bool Transports::is_reachable(SlotIndex slot) const {
   const SlotStats& s = stats_[slot.value];
   const std::uint64_t stopped = get(s.unreachable_ns);
   if (stopped == 0) return true;
-  return static_cast<std::uint64_t>(transports_[slot.value].heard_at.ns) > stopped || get(s.keep_alive_ns) > stopped;
+  return static_cast<std::uint64_t>(transports_[slot.value].heard_at.ns) > stopped ||
+         get(s.keep_alive_ns) > stopped;
 }
 
 std::optional<crypto::Counter> Transports::next_counter(SlotIndex slot) {
@@ -178,8 +183,8 @@ std::optional<crypto::Counter> Transports::next_counter(SlotIndex slot) {
   return counter;
 }
 
-void Transports::send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t sequence, std::uint32_t timestamp,
-                      std::span<const std::uint8_t> frame, Outbox& out) {
+void Transports::send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t sequence,
+                      std::uint32_t timestamp, std::span<const std::uint8_t> frame, Outbox& out) {
   SessionRecord& r = record(slot);
   if (!r.may_receive() || !is_reachable(slot)) return;
   if (!r.is_remote_proven && !unproven_.take(now, r.remote.ip, unproven_per_second_)) return;
@@ -187,14 +192,17 @@ void Transports::send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t se
   if (!counter) return;
 
   constexpr std::size_t header_size = wire::rtp_header_size;
-  const auto datagram = out.allocate(header_size + frame.size() + crypto::tag_size + crypto::counter_size);
+  const auto datagram =
+      out.allocate(header_size + frame.size() + crypto::tag_size + crypto::counter_size);
   const auto header = datagram.first<header_size>();
   const auto body = datagram.subspan(header_size, frame.size() + crypto::tag_size);
   wire::write_rtp_header(header, sequence, timestamp, publisher);
   std::memcpy(body.data(), frame.data(), frame.size());
   keys_[slot.value].seal(body, frame.size(), header, *counter);
-  // One client library takes a ciphertext that starts with the profile of RFC 8285 for a header extension.
-  while (body[0] == wire::one_byte_extension_profile >> 8 && body[1] == (wire::one_byte_extension_profile & 0xFF)) {
+  // One client library takes a ciphertext that starts with the profile of RFC 8285 for a header
+  // extension.
+  while (body[0] == wire::one_byte_extension_profile >> 8 &&
+         body[1] == (wire::one_byte_extension_profile & 0xFF)) {
     ++counters_[Counter::resealed];
     counter = next_counter(slot);
     if (!counter) return;

@@ -1,5 +1,5 @@
-// One participant's media transport: its session record, its key, its address, and what may be sent there.
-// Owned by one core. It opens and seals; whom a packet concerns is forward.*'s business.
+// One participant's media transport: its session record, its key, its address, and what may be sent
+// there. Owned by one core. It opens and seals; whom a packet concerns is forward.*'s business.
 #pragma once
 
 #include <array>
@@ -27,11 +27,11 @@ struct Transport {
   Stream stream;
   LatenessState lateness;
   TokenBucket rate;
-  Time moved_at;   // last change of the return address
-  Time heard_at;   // last authenticated packet
-  std::array<IpAddress, 2> discovered_from{};       // the last sources of an IP discovery for this slot
+  Time moved_at;                               // last change of the return address
+  Time heard_at;                               // last authenticated packet
+  std::array<IpAddress, 2> discovered_from{};  // the last sources of an IP discovery for this slot
   std::array<std::uint8_t, 2> discovery_replies{};  // IPv4, IPv6; saturating
-  std::uint16_t silenced_through = 0;               // sequence of the last silence frame that a mute injected
+  std::uint16_t silenced_through = 0;  // sequence of the last silence frame that a mute injected
   bool is_behind_silence = false;
   bool ended_in_silence = true;  // the last accepted frame was Opus silence, or there was none
   bool fresh_key_asked = false;
@@ -49,7 +49,9 @@ class UnprovenAddresses {
 
  private:
   struct IpHash {
-    std::uint64_t operator()(const IpAddress& ip, std::uint64_t seed) const { return hash(ip, seed); }
+    std::uint64_t operator()(const IpAddress& ip, std::uint64_t seed) const {
+      return hash(ip, seed);
+    }
   };
   struct Entry {
     TokenBucket bucket;
@@ -66,14 +68,17 @@ struct OpenedDatagram {
 
 class Transports {
  public:
-  Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed, SlotStats* stats, Counters& counters);
+  Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed,
+             SlotStats* stats, Counters& counters);
 
   bool contains(SlotIndex slot) const { return slot.value < slots_count_; }
   SessionRecord& record(SlotIndex slot) { return records_[slot.value]; }
   Transport& operator[](SlotIndex slot) { return transports_[slot.value]; }
   SlotStats* stats(SlotIndex slot) { return stats_ == nullptr ? nullptr : stats_ + slot.value; }
   bool is_locked() const { return record_memory_.is_locked() && key_memory_.is_locked(); }
-  std::size_t slot_bytes() const { return sizeof(SessionRecord) + sizeof(crypto::AeadKey) + sizeof(Transport); }
+  std::size_t slot_bytes() const {
+    return sizeof(SessionRecord) + sizeof(crypto::AeadKey) + sizeof(Transport);
+  }
 
   void open_slot(const OpenSlot& command);
   void close_slot(SlotIndex slot);
@@ -83,16 +88,18 @@ class Transports {
   void on_discovery(SlotIndex slot, const IpAddress& source);
 
   // Authenticates and decrypts in place, then the replay window.
-  OpenedDatagram open(SlotIndex slot, const wire::RtpHeader& header, std::span<std::uint8_t> datagram);
+  OpenedDatagram open(SlotIndex slot, const wire::RtpHeader& header,
+                      std::span<std::uint8_t> datagram);
   // The return address follows an authenticated packet that is the newest.
   void follow(Time now, SlotIndex slot, const Datagram& in, bool is_newest);
 
   // Seals one packet for this participant into `out`. Nothing happens where it may not receive.
-  void send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t sequence, std::uint32_t timestamp,
-            std::span<const std::uint8_t> frame, Outbox& out);
+  void send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t sequence,
+            std::uint32_t timestamp, std::span<const std::uint8_t> frame, Outbox& out);
 
  private:
-  bool is_believed(const SessionRecord& record, const Transport& transport, const IpAddress& ip) const;
+  bool is_believed(const SessionRecord& record, const Transport& transport,
+                   const IpAddress& ip) const;
   void set_remote(SlotIndex slot, const Endpoint& remote, bool is_proven);
   void leave_unproven(SessionRecord& record);
   bool is_reachable(SlotIndex slot) const;

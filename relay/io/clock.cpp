@@ -14,9 +14,13 @@ std::int64_t read(clockid_t clock) {
 
 }  // namespace
 
-Time monotonic_now() { return {read(CLOCK_MONOTONIC)}; }
+Time monotonic_now() {
+  return {read(CLOCK_MONOTONIC)};
+}
 
-ClockOffset sample_clock_offset() { return {read(CLOCK_MONOTONIC) - read(CLOCK_REALTIME)}; }
+ClockOffset sample_clock_offset() {
+  return {read(CLOCK_MONOTONIC) - read(CLOCK_REALTIME)};
+}
 
 Time arrival_time(std::int64_t stamp_realtime_ns, ClockOffset offset, Time last_cycle, Time now) {
   return std::clamp(Time{stamp_realtime_ns + offset.ns}, std::min(last_cycle, now), now);

@@ -13,7 +13,8 @@
 namespace earshot::io {
 namespace {
 
-// All sockets are IPv6 ones: an IPv4 address is spoken to as v4-mapped, so that there is one code path.
+// All sockets are IPv6 ones: an IPv4 address is spoken to as v4-mapped, so that there is one code
+// path.
 sockaddr_in6 to_sockaddr(const Endpoint& endpoint) {
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
@@ -31,13 +32,18 @@ Endpoint from_sockaddr(const sockaddr_storage& storage) {
   return endpoint;
 }
 
-void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
+void set_option(int fd, int level, int name, int value) {
+  setsockopt(fd, level, name, &value, sizeof value);
+}
 
-// More than net.core.{r,w}mem_max needs a privilege; without it the plain option takes what is allowed.
+// More than net.core.{r,w}mem_max needs a privilege; without it the plain option takes what is
+// allowed.
 void set_buffers(int fd) {
   constexpr int size = limits::socket_buffer_bytes;
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0) set_option(fd, SOL_SOCKET, SO_RCVBUF, size);
-  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0) set_option(fd, SOL_SOCKET, SO_SNDBUF, size);
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, size);
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, size);
 }
 
 Error bind_error(const Endpoint& listen) {
@@ -93,15 +99,18 @@ bool says_unreachable(msghdr& message) {
     if (!is_error) continue;
     sock_extended_err error;
     std::memcpy(&error, CMSG_DATA(c), sizeof error);
-    return error.ee_errno == ECONNREFUSED || error.ee_errno == EHOSTUNREACH || error.ee_errno == ENETUNREACH;
+    return error.ee_errno == ECONNREFUSED || error.ee_errno == EHOSTUNREACH ||
+           error.ee_errno == ENETUNREACH;
   }
   return false;
 }
 
-// Errors that an earlier datagram left on the socket (RFC 1122 s4.1.3.3): the next call may well succeed.
+// Errors that an earlier datagram left on the socket (RFC 1122 s4.1.3.3): the next call may well
+// succeed.
 bool is_pending_error(int error) {
-  return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EPROTO ||
-         error == EMSGSIZE || error == EACCES || error == ENOPROTOOPT || error == EHOSTDOWN;
+  return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
+         error == EPROTO || error == EMSGSIZE || error == EACCES || error == ENOPROTOOPT ||
+         error == EHOSTDOWN;
 }
 
 }  // namespace
@@ -145,7 +154,8 @@ Endpoint UdpSocket::bound() const {
 }
 
 BatchReceiver::BatchReceiver()
-    : buffers_(limits::receive_batch_max * buffer_size), controls_(limits::receive_batch_max * control_size) {
+    : buffers_(limits::receive_batch_max * buffer_size),
+      controls_(limits::receive_batch_max * control_size) {
   for (std::size_t i = 0; i < limits::receive_batch_max; ++i) {
     vectors_[i] = {buffers_.data() + i * buffer_size, buffer_size};
     msghdr& header = messages_[i].msg_hdr;
@@ -156,16 +166,19 @@ BatchReceiver::BatchReceiver()
   }
 }
 
-std::span<const ReceivedDatagram> BatchReceiver::receive(const UdpSocket& socket, Time last_cycle, Time now) {
+std::span<const ReceivedDatagram> BatchReceiver::receive(const UdpSocket& socket, Time last_cycle,
+                                                         Time now) {
   for (mmsghdr& message : messages_) {
     message.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
     message.msg_hdr.msg_controllen = control_size;
     message.msg_hdr.msg_flags = 0;
   }
-  int count = recvmmsg(socket.fd(), messages_.data(), limits::receive_batch_max, MSG_DONTWAIT, nullptr);
+  int count =
+      recvmmsg(socket.fd(), messages_.data(), limits::receive_batch_max, MSG_DONTWAIT, nullptr);
   // A pending ICMP error is reported once in place of data.
   if (count < 0 && is_pending_error(errno)) {
-    count = recvmmsg(socket.fd(), messages_.data(), limits::receive_batch_max, MSG_DONTWAIT, nullptr);
+    count =
+        recvmmsg(socket.fd(), messages_.data(), limits::receive_batch_max, MSG_DONTWAIT, nullptr);
   }
   if (count <= 0) return {};
   const ClockOffset offset = sample_clock_offset();
@@ -175,7 +188,8 @@ std::span<const ReceivedDatagram> BatchReceiver::receive(const UdpSocket& socket
       kernel_drops_ += ancillary.overflow - last_overflow_;
       last_overflow_ = ancillary.overflow;
     }
-    datagrams_[i] = {from_sockaddr(names_[i]), ancillary.local,
+    datagrams_[i] = {from_sockaddr(names_[i]),
+                     ancillary.local,
                      arrival_time(ancillary.stamp_ns, offset, last_cycle, now),
                      {buffers_.data() + i * buffer_size, messages_[i].msg_len}};
   }
@@ -184,7 +198,8 @@ std::span<const ReceivedDatagram> BatchReceiver::receive(const UdpSocket& socket
 
 std::size_t BatchReceiver::take_unreachable(const UdpSocket& socket, std::span<Endpoint> out) {
   std::size_t found = 0;
-  // The queue is bounded by the socket buffer; a few more reads than results skip errors of other kinds.
+  // The queue is bounded by the socket buffer; a few more reads than results skip errors of other
+  // kinds.
   for (std::size_t reads = 0; found < out.size() && reads < 4 * out.size(); ++reads) {
     sockaddr_storage name{};
     std::array<std::uint8_t, 64> data;
@@ -221,7 +236,8 @@ BatchSender::BatchSender()
   }
 }
 
-void BatchSender::add(const Endpoint& remote, const IpAddress& local, std::span<const std::uint8_t> bytes) {
+void BatchSender::add(const Endpoint& remote, const IpAddress& local,
+                      std::span<const std::uint8_t> bytes) {
   RELAY_CHECK(!is_full());
   const std::size_t i = count_++;
   names_[i] = to_sockaddr(remote);
@@ -242,7 +258,8 @@ BatchSender::Outcome BatchSender::flush(const UdpSocket& socket) {
   std::size_t at = 0;
   bool is_retry = false;
   while (at < count_) {
-    const int sent = sendmmsg(socket.fd(), messages_.data() + at, static_cast<unsigned>(count_ - at), MSG_DONTWAIT);
+    const int sent = sendmmsg(socket.fd(), messages_.data() + at,
+                              static_cast<unsigned>(count_ - at), MSG_DONTWAIT);
     if (sent > 0) {
       at += static_cast<std::size_t>(sent);
       outcome.sent += static_cast<std::size_t>(sent);

@@ -1,5 +1,6 @@
-// The one public UDP port as one worker sees it: a non-blocking socket of the SO_REUSEPORT group, batch in and batch out.
-// One owner thread after open(). All buffers are allocated once. It knows nothing of what the datagrams mean.
+// The one public UDP port as one worker sees it: a non-blocking socket of the SO_REUSEPORT group,
+// batch in and batch out. One owner thread after open(). All buffers are allocated once. It knows
+// nothing of what the datagrams mean.
 #pragma once
 
 #include <netinet/in.h>
@@ -21,7 +22,8 @@ struct ReceivedDatagram {
   Endpoint remote;
   IpAddress local;  // the address that was spoken to
   Time arrival;     // the kernel's stamp on the monotonic clock
-  // Into a buffer that is valid until the next receive. Longer than limits::datagram_size_max: it was cut, drop it.
+  // Into a buffer that is valid until the next receive. Longer than limits::datagram_size_max: it
+  // was cut, drop it.
   std::span<std::uint8_t> bytes;
 };
 
@@ -42,7 +44,6 @@ class UdpSocket {
  private:
   explicit UdpSocket(int fd) : fd_(fd) {}
   int fd_ = -1;
-
 };
 
 // Takes up to limits::receive_batch_max datagrams with one system call.
@@ -51,9 +52,11 @@ class BatchReceiver {
   BatchReceiver();
   // `last_cycle` bounds the arrival times from below. Empty when nothing waits.
   std::span<const ReceivedDatagram> receive(const UdpSocket& socket, Time last_cycle, Time now);
-  // Datagrams that the kernel dropped because the socket buffer was full, since the start (SO_RXQ_OVFL).
+  // Datagrams that the kernel dropped because the socket buffer was full, since the start
+  // (SO_RXQ_OVFL).
   std::uint64_t kernel_drops() const { return kernel_drops_; }
-  // Drains the error queue: remotes of which ICMP said that nobody is there. At most `out.size()` of them.
+  // Drains the error queue: remotes of which ICMP said that nobody is there. At most `out.size()`
+  // of them.
   static std::size_t take_unreachable(const UdpSocket& socket, std::span<Endpoint> out);
 
  private:
@@ -70,8 +73,8 @@ class BatchReceiver {
   std::uint32_t last_overflow_ = 0;
 };
 
-// Sends what was added with as few system calls as the kernel allows. The narrow seam behind which another way out of
-// the machine could stand.
+// Sends what was added with as few system calls as the kernel allows. The narrow seam behind which
+// another way out of the machine could stand.
 class BatchSender {
  public:
   struct Outcome {

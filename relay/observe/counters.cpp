@@ -4,7 +4,9 @@
 
 namespace earshot {
 
-std::uint64_t Counters::drops_total() const { return std::accumulate(drops.begin(), drops.end(), std::uint64_t{0}); }
+std::uint64_t Counters::drops_total() const {
+  return std::accumulate(drops.begin(), drops.end(), std::uint64_t{0});
+}
 
 std::uint64_t Counters::forward_drops_total() const {
   return std::accumulate(forward_drops.begin(), forward_drops.end(), std::uint64_t{0});

@@ -37,12 +37,28 @@ enum class DropReason : std::uint8_t {
 
 constexpr std::size_t drop_reasons_count = static_cast<std::size_t>(DropReason::count);
 
-constexpr std::array<std::string_view, drop_reasons_count> drop_reason_names{
-    "none",          "stale",       "oversize",       "not_loopback", "unknown_kind",
-    "malformed",     "unknown_ssrc", "no_key",        "foreign_budget", "not_authentic",
-    "replayed",      "nonce_collision", "wrong_payload_type", "not_allowed", "muted",
-    "rate",          "duplicate",   "speakers",       "late",         "generation",
-      "discovery_budget", "inbox_full"};
+constexpr std::array<std::string_view, drop_reasons_count> drop_reason_names{"none",
+                                                                             "stale",
+                                                                             "oversize",
+                                                                             "not_loopback",
+                                                                             "unknown_kind",
+                                                                             "malformed",
+                                                                             "unknown_ssrc",
+                                                                             "no_key",
+                                                                             "foreign_budget",
+                                                                             "not_authentic",
+                                                                             "replayed",
+                                                                             "nonce_collision",
+                                                                             "wrong_payload_type",
+                                                                             "not_allowed",
+                                                                             "muted",
+                                                                             "rate",
+                                                                             "duplicate",
+                                                                             "speakers",
+                                                                             "late",
+                                                                             "generation",
+                                                                             "discovery_budget",
+                                                                             "inbox_full"};
 static_assert(drop_reason_names.back() == "inbox_full");
 
 constexpr std::string_view name(DropReason reason) {

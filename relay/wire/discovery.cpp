@@ -46,7 +46,8 @@ std::optional<Ssrc> parse_discovery_request(std::span<const std::uint8_t> datagr
   return read_ssrc(datagram);
 }
 
-void write_discovery_reply(std::span<std::uint8_t, discovery_size> out, Ssrc ssrc, const Endpoint& seen) {
+void write_discovery_reply(std::span<std::uint8_t, discovery_size> out, Ssrc ssrc,
+                           const Endpoint& seen) {
   write_front(out, reply_type, ssrc);
   char text[address_size];
   const std::size_t size = seen.ip.write(text);
@@ -63,7 +64,8 @@ std::optional<DiscoveryReply> parse_discovery_reply(std::span<const std::uint8_t
   const auto field = datagram.subspan(address_at, address_size);
   const auto end = std::find(field.begin(), field.end(), std::uint8_t{0});
   if (end == field.end()) return std::nullopt;
-  const std::string_view text(reinterpret_cast<const char*>(field.data()), static_cast<std::size_t>(end - field.begin()));
+  const std::string_view text(reinterpret_cast<const char*>(field.data()),
+                              static_cast<std::size_t>(end - field.begin()));
   const auto ip = IpAddress::parse(text);
   if (!ip) return std::nullopt;
   return DiscoveryReply{read_ssrc(datagram), {*ip, read_u16(datagram, port_at)}};

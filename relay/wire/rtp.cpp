@@ -69,8 +69,8 @@ std::optional<std::span<const std::uint8_t>> rtp_frame(const RtpHeader& header,
   return frame.first(frame.size() - frame.back());
 }
 
-void write_rtp_header(std::span<std::uint8_t, rtp_header_size> out, std::uint16_t sequence, std::uint32_t timestamp,
-                      Ssrc ssrc) {
+void write_rtp_header(std::span<std::uint8_t, rtp_header_size> out, std::uint16_t sequence,
+                      std::uint32_t timestamp, Ssrc ssrc) {
   out[0] = version_2;
   out[1] = opus_payload_type;
   out[2] = static_cast<std::uint8_t>(sequence >> 8);

@@ -1,5 +1,6 @@
-// RTP headers (RFC 3550 s5.1, extensions RFC 8285) as the voice protocol encrypts them, and what a datagram is at all.
-// Any thread; every read is bounds-checked; no allocation. It never looks at payload bytes.
+// RTP headers (RFC 3550 s5.1, extensions RFC 8285) as the voice protocol encrypts them, and what a
+// datagram is at all. Any thread; every read is bounds-checked; no allocation. It never looks at
+// payload bytes.
 #pragma once
 
 #include <cstddef>
@@ -41,17 +42,20 @@ struct RtpHeader {
   std::size_t extension_size = 0;
 };
 
-// Parses the clear part of an RTP packet. Nothing if it is not version 2, or shorter than its own header says.
-// `datagram` is the whole datagram; sizes of tag and counter are not looked at.
+// Parses the clear part of an RTP packet. Nothing if it is not version 2, or shorter than its own
+// header says. `datagram` is the whole datagram; sizes of tag and counter are not looked at.
 std::optional<RtpHeader> parse_rtp(std::span<const std::uint8_t> datagram);
 
-// The Opus (or end-to-end encrypted) frame inside a decrypted payload: without the extension's body and the padding
-// (RFC 3550 s5.1: the last byte counts the padding, itself included). Nothing if those do not fit.
-std::optional<std::span<const std::uint8_t>> rtp_frame(const RtpHeader& header, std::span<const std::uint8_t> plaintext);
+// The Opus (or end-to-end encrypted) frame inside a decrypted payload: without the extension's body
+// and the padding (RFC 3550 s5.1: the last byte counts the padding, itself included). Nothing if
+// those do not fit.
+std::optional<std::span<const std::uint8_t>> rtp_frame(const RtpHeader& header,
+                                                       std::span<const std::uint8_t> plaintext);
 
-// Writes the plain 12-byte header: version 2, no padding, no extension, no CSRC, no marker, payload type 120.
-void write_rtp_header(std::span<std::uint8_t, rtp_header_size> out, std::uint16_t sequence, std::uint32_t timestamp,
-                      Ssrc ssrc);
+// Writes the plain 12-byte header: version 2, no padding, no extension, no CSRC, no marker, payload
+// type 120.
+void write_rtp_header(std::span<std::uint8_t, rtp_header_size> out, std::uint16_t sequence,
+                      std::uint32_t timestamp, Ssrc ssrc);
 
 // SSRC of the sender of an RTCP packet (RFC 3550 s6.4.1: offset 4). Nothing if it is too short.
 std::optional<Ssrc> rtcp_sender(std::span<const std::uint8_t> datagram);

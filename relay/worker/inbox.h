@@ -1,6 +1,7 @@
-// A bounded queue into one thread. Each producer has its own token, so that its items keep their order, and a credit that
-// the consumer gives back: the credit is the bound, not the queue's constructor argument. Nobody ever blocks.
-// Allocates in its constructor only. One consumer thread; one thread per producer index.
+// A bounded queue into one thread. Each producer has its own token, so that its items keep their
+// order, and a credit that the consumer gives back: the credit is the bound, not the queue's
+// constructor argument. Nobody ever blocks. Allocates in its constructor only. One consumer thread;
+// one thread per producer index.
 #pragma once
 
 #include <concurrentqueue/concurrentqueue.h>
@@ -21,7 +22,8 @@ class Inbox {
       : queue_((credit + 2 * Traits::BLOCK_SIZE) * producers_count, producers_count, 0),
         consumer_(queue_),
         credit_(credit) {
-    for (std::size_t i = 0; i < producers_count; ++i) producers_.push_back(std::make_unique<Producer>(queue_));
+    for (std::size_t i = 0; i < producers_count; ++i)
+      producers_.push_back(std::make_unique<Producer>(queue_));
   }
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
@@ -32,10 +34,12 @@ class Inbox {
   // Thread of `producer` only. False without credit; `item` is then untouched.
   bool try_push(std::size_t producer, T&& item) {
     Producer& p = *producers_[producer];
-    // Pairs with the release in try_pop: a credit seen as given back means that the cell is free again.
+    // Pairs with the release in try_pop: a credit seen as given back means that the cell is free
+    // again.
     if (p.used.load(std::memory_order_acquire) >= credit_) return false;
     p.used.fetch_add(1, std::memory_order_relaxed);
-    if (queue_.try_enqueue(p.token, Cell{std::move(item), static_cast<std::uint32_t>(producer)})) return true;
+    if (queue_.try_enqueue(p.token, Cell{std::move(item), static_cast<std::uint32_t>(producer)}))
+      return true;
     p.used.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }

@@ -41,7 +41,9 @@ PassedPacket& PassedPacket::operator=(const PassedPacket& other) {
   return *this;
 }
 
-Datagram PassedPacket::datagram() { return {remote_, local_, arrival_, {bytes_.data(), size_}}; }
+Datagram PassedPacket::datagram() {
+  return {remote_, local_, arrival_, {bytes_.data(), size_}};
+}
 
 OpenedPacket PassedPacket::opened() const {
   OpenedPacket packet = opened_;

@@ -1,5 +1,6 @@
-// What one worker passes to another: a datagram that the kernel steered to the wrong one, an opened packet of a channel
-// that spans workers, or an address that ICMP calls unreachable. Fixed size, so that the inbox never allocates.
+// What one worker passes to another: a datagram that the kernel steered to the wrong one, an opened
+// packet of a channel that spans workers, or an address that ICMP calls unreachable. Fixed size, so
+// that the inbox never allocates.
 #pragma once
 
 #include <array>

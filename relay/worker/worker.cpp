@@ -33,7 +33,8 @@ Worker::Worker(const Options& options, io::UdpSocket socket, std::span<SlotStats
       packets_(options.core.workers_count, options.packet_credit) {
   RELAY_CHECK(uv_loop_init(&loop_) == 0);
   loop_.data = this;
-  RELAY_CHECK(uv_async_init(&loop_, &async_, [](uv_async_t* h) { static_cast<Worker*>(h->data)->cycle(); }) == 0);
+  RELAY_CHECK(uv_async_init(&loop_, &async_,
+                            [](uv_async_t* h) { static_cast<Worker*>(h->data)->cycle(); }) == 0);
   RELAY_CHECK(uv_poll_init(&loop_, &poll_, socket_.fd()) == 0);
   RELAY_CHECK(uv_idle_init(&loop_, &idle_) == 0);
   async_.data = poll_.data = idle_.data = this;
@@ -62,11 +63,17 @@ void Worker::stop() {
   thread_.join();
 }
 
-bool Worker::try_command(NumberedCommand&& command) { return commands_.try_push(0, std::move(command)); }
+bool Worker::try_command(NumberedCommand&& command) {
+  return commands_.try_push(0, std::move(command));
+}
 
-void Worker::wake() { uv_async_send(&async_); }
+void Worker::wake() {
+  uv_async_send(&async_);
+}
 
-bool Worker::try_pass(WorkerIndex from, PassedPacket&& packet) { return packets_.try_push(from.value, std::move(packet)); }
+bool Worker::try_pass(WorkerIndex from, PassedPacket&& packet) {
+  return packets_.try_push(from.value, std::move(packet));
+}
 
 void Worker::run() {
   char name[16];
@@ -74,7 +81,8 @@ void Worker::run() {
   pthread_setname_np(pthread_self(), name);
   pin_to(options_.cpu);
   last_cycle_ = io::monotonic_now();
-  uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* h, int, int) { static_cast<Worker*>(h->data)->cycle(); });
+  uv_poll_start(&poll_, UV_READABLE,
+                [](uv_poll_t* h, int, int) { static_cast<Worker*>(h->data)->cycle(); });
   uv_run(&loop_, UV_RUN_DEFAULT);
 }
 
@@ -113,7 +121,8 @@ bool Worker::do_work(Time now) {
   bool has_refused_events = false;
   if (core_.has_events()) {
     const std::size_t self = options_.core.worker.value;
-    core_.offer_events([this, self](const Event& event) { return options_.events->try_push(self, Event(event)); });
+    core_.offer_events(
+        [this, self](const Event& event) { return options_.events->try_push(self, Event(event)); });
     has_refused_events = core_.has_events();
     has_completions_ = true;
   }
@@ -129,8 +138,8 @@ std::size_t Worker::execute_commands(Time now) {
   std::size_t count = 0;
   while (count < taken_.size() && commands_.try_pop(taken_[count])) ++count;
   if (count == 0) return 0;
-  // What other workers passed on before a command was sent is handled before it: a mute or a leave that the publisher's
-  // worker completed has no stragglers here.
+  // What other workers passed on before a command was sent is handled before it: a mute or a leave
+  // that the publisher's worker completed has no stragglers here.
   take_passed(now, packets_.credit_total());
   for (std::size_t i = 0; i < count; ++i) {
     execute(now, taken_[i].command);
@@ -190,7 +199,8 @@ void Worker::take_unreachable(Time now) {
   for (std::size_t i = 0; i < count; ++i) {
     if (options_.core.worker.value == 0) {
       core_.on_unreachable_address(now, remotes[i]);
-    } else if (others_[0]->try_pass(options_.core.worker, PassedPacket::of_unreachable(remotes[i]))) {
+    } else if (others_[0]->try_pass(options_.core.worker,
+                                    PassedPacket::of_unreachable(remotes[i]))) {
       others_[0]->wake();
     }
   }

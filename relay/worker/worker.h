@@ -1,5 +1,6 @@
-// One worker: a thread with its own loop, its own socket and its own core. It moves packets between them in duty cycles
-// and decides nothing. Constructed and stopped by the controller; everything in between happens on its own thread.
+// One worker: a thread with its own loop, its own socket and its own core. It moves packets between
+// them in duty cycles and decides nothing. Constructed and stopped by the controller; everything in
+// between happens on its own thread.
 #pragma once
 
 #include <uv.h>
@@ -89,10 +90,12 @@ class Worker {
   std::uint64_t done_ = 0;
   bool has_completions_ = false;
 
-  // Written by the worker with release, read by the controller with acquire: what the command did is visible with it.
+  // Written by the worker with release, read by the controller with acquire: what the command did
+  // is visible with it.
   alignas(64) std::atomic<std::uint64_t> completed_{0};
   // Relaxed copies of the core's counters, in the order of Counters' three arrays.
-  alignas(64) std::array<std::atomic<std::uint64_t>, counters_count + 2 * drop_reasons_count> published_{};
+  alignas(64)
+      std::array<std::atomic<std::uint64_t>, counters_count + 2 * drop_reasons_count> published_{};
   std::atomic<bool> is_stopping_{false};
 
   uv_loop_t loop_{};

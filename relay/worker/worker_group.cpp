@@ -29,7 +29,8 @@ std::vector<int> affinity_cpus() {
 
 std::size_t packet_credit(std::size_t workers_count) {
   if (workers_count == 1) return packet_credit_min;
-  return std::clamp(packet_credit_total / (workers_count - 1), packet_credit_min, limits::packet_inbox_credit);
+  return std::clamp(packet_credit_total / (workers_count - 1), packet_credit_min,
+                    limits::packet_inbox_credit);
 }
 
 // Bound in the workers' order, which is the order of the group.
@@ -57,7 +58,8 @@ struct WorkerGroup::State {
         events(options.workers_count, limits::event_inbox_credit),
         waiting(options.workers_count),
         last_number(options.workers_count) {
-    for (std::size_t w = 0; w < options.workers_count; ++w) stats_of_worker.push_back(&stats[w * sessions_max_per_worker]);
+    for (std::size_t w = 0; w < options.workers_count; ++w)
+      stats_of_worker.push_back(&stats[w * sessions_max_per_worker]);
   }
 
   std::size_t sessions_max;
@@ -70,11 +72,13 @@ struct WorkerGroup::State {
 };
 
 Result<std::unique_ptr<WorkerGroup>> WorkerGroup::create(const WorkerGroupOptions& options) {
-  RELAY_CHECK(options.workers_count >= 1 && options.workers_count <= limits::workers_max && options.wake_controller);
+  RELAY_CHECK(options.workers_count >= 1 && options.workers_count <= limits::workers_max &&
+              options.wake_controller);
   auto sockets = open_sockets(options.listen, options.workers_count);
   if (!sockets) return sockets.error();
-  const std::size_t sessions_max =
-      options.sessions_per_worker_max == 0 ? limits::sessions_per_worker_max : options.sessions_per_worker_max;
+  const std::size_t sessions_max = options.sessions_per_worker_max == 0
+                                       ? limits::sessions_per_worker_max
+                                       : options.sessions_per_worker_max;
   auto state = std::make_unique<State>(options, sessions_max);
   const auto cpus = affinity_cpus();
   const bool is_pinned = options.is_pinned && cpus.size() >= options.workers_count;
@@ -98,10 +102,16 @@ Result<std::unique_ptr<WorkerGroup>> WorkerGroup::create(const WorkerGroupOption
 }
 
 WorkerGroup::WorkerGroup(std::unique_ptr<State> state) : state_(std::move(state)) {}
-WorkerGroup::~WorkerGroup() { stop(); }
+WorkerGroup::~WorkerGroup() {
+  stop();
+}
 
-std::size_t WorkerGroup::size() const { return state_->workers.size(); }
-Endpoint WorkerGroup::bound() const { return state_->workers[0]->bound(); }
+std::size_t WorkerGroup::size() const {
+  return state_->workers.size();
+}
+Endpoint WorkerGroup::bound() const {
+  return state_->workers[0]->bound();
+}
 
 bool WorkerGroup::is_secret_memory_locked() const {
   return std::all_of(state_->workers.begin(), state_->workers.end(),
@@ -119,20 +129,27 @@ void WorkerGroup::flush() {
   for (std::size_t w = 0; w < state_->workers.size(); ++w) {
     auto& waiting = state_->waiting[w];
     const bool has_waiting = !waiting.empty();
-    while (!waiting.empty() && state_->workers[w]->try_command(std::move(waiting.front()))) waiting.pop_front();
+    while (!waiting.empty() && state_->workers[w]->try_command(std::move(waiting.front())))
+      waiting.pop_front();
     if (has_waiting) state_->workers[w]->wake();
   }
 }
 
-std::uint64_t WorkerGroup::completed(WorkerIndex worker) const { return state_->workers[worker.value]->completed(); }
-bool WorkerGroup::poll_event(Event& event) { return state_->events.try_pop(event); }
+std::uint64_t WorkerGroup::completed(WorkerIndex worker) const {
+  return state_->workers[worker.value]->completed();
+}
+bool WorkerGroup::poll_event(Event& event) {
+  return state_->events.try_pop(event);
+}
 
 SlotStats& WorkerGroup::stats(Ssrc ssrc) {
   RELAY_CHECK(ssrc.worker().value < size() && ssrc.slot().value < state_->sessions_max);
   return state_->stats_of_worker[ssrc.worker().value][ssrc.slot().value];
 }
 
-Counters WorkerGroup::counters(WorkerIndex worker) const { return state_->workers[worker.value]->counters(); }
+Counters WorkerGroup::counters(WorkerIndex worker) const {
+  return state_->workers[worker.value]->counters();
+}
 
 void WorkerGroup::stop() {
   for (auto& worker : state_->workers) worker->stop();

@@ -1,5 +1,6 @@
-// All workers of a node: their sockets on the one public port, their threads, and the inboxes between them and the
-// controller. Every method is called by the controller thread only, unless it says otherwise.
+// All workers of a node: their sockets on the one public port, their threads, and the inboxes
+// between them and the controller. Every method is called by the controller thread only, unless it
+// says otherwise.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,14 @@ namespace earshot {
 struct WorkerGroupOptions {
   Endpoint listen;                // [::] is one dual-stack socket a worker; port 0: any free one
   std::size_t workers_count = 1;  // 1..limits::workers_max
-  bool is_pinned = true;          // to the cores of the affinity mask, in order; skipped when there are fewer cores
+  bool is_pinned =
+      true;  // to the cores of the affinity mask, in order; skipped when there are fewer cores
   NodeId node;
   bool loopback_only = false;
   std::size_t sessions_per_worker_max = 0;  // 0: limits::sessions_per_worker_max
   std::uint64_t seed = 0;
-  // Called from worker threads when events or completions wait; it must only wake the controller's loop.
+  // Called from worker threads when events or completions wait; it must only wake the controller's
+  // loop.
   std::function<void()> wake_controller;
 };
 
@@ -41,12 +44,13 @@ class WorkerGroup {
   Endpoint bound() const;  // with the real port
   bool is_secret_memory_locked() const;
 
-  // Commands are never dropped and execute in order: what finds no credit waits here until flush(). Returns the
-  // command's number, counted from 1 per worker.
+  // Commands are never dropped and execute in order: what finds no credit waits here until flush().
+  // Returns the command's number, counted from 1 per worker.
   std::uint64_t send(WorkerIndex worker, const Command& command);
   // Moves waiting commands on; call it when woken.
   void flush();
-  // Number of the last command that the worker has completed: all up to it are done, with everything they emitted.
+  // Number of the last command that the worker has completed: all up to it are done, with
+  // everything they emitted.
   std::uint64_t completed(WorkerIndex worker) const;
 
   // Takes one event; false when none waits.
@@ -54,7 +58,8 @@ class WorkerGroup {
 
   // Live statistics; any thread.
   SlotStats& stats(Ssrc ssrc);
-  // A recent snapshot of a worker's counters (each value consistent in itself, published every cycle).
+  // A recent snapshot of a worker's counters (each value consistent in itself, published every
+  // cycle).
   Counters counters(WorkerIndex worker) const;
 
   // Ends the threads and closes the sockets. Idempotent.

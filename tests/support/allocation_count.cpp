@@ -14,10 +14,12 @@ std::atomic<std::uint64_t> count{0};
 thread_local bool is_exempt = false;
 
 void* allocate(std::size_t size, std::size_t alignment) {
-  if (is_counting.load(std::memory_order_relaxed) && !is_exempt) count.fetch_add(1, std::memory_order_relaxed);
-  void* memory = alignment <= alignof(std::max_align_t)
-                     ? std::malloc(size == 0 ? 1 : size)
-                     : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (is_counting.load(std::memory_order_relaxed) && !is_exempt)
+    count.fetch_add(1, std::memory_order_relaxed);
+  void* memory =
+      alignment <= alignof(std::max_align_t)
+          ? std::malloc(size == 0 ? 1 : size)
+          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -37,19 +39,39 @@ std::uint64_t end_counting_allocations() {
 
 }  // namespace earshot::test
 
-void* operator new(std::size_t size) { return earshot::test::allocate(size, 1); }
-void* operator new[](std::size_t size) { return earshot::test::allocate(size, 1); }
+void* operator new(std::size_t size) {
+  return earshot::test::allocate(size, 1);
+}
+void* operator new[](std::size_t size) {
+  return earshot::test::allocate(size, 1);
+}
 void* operator new(std::size_t size, std::align_val_t a) {
   return earshot::test::allocate(size, static_cast<std::size_t>(a));
 }
 void* operator new[](std::size_t size, std::align_val_t a) {
   return earshot::test::allocate(size, static_cast<std::size_t>(a));
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::size_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept {
+  std::free(p);
+}

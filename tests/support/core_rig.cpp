@@ -5,12 +5,14 @@
 namespace earshot::test {
 
 Endpoint client_address(std::uint16_t slot) {
-  return {make_v4(192, 0, static_cast<std::uint8_t>(slot >> 8), static_cast<std::uint8_t>(slot)), 40'000};
+  return {make_v4(192, 0, static_cast<std::uint8_t>(slot >> 8), static_cast<std::uint8_t>(slot)),
+          40'000};
 }
 
 std::array<std::uint8_t, crypto::key_size> test_key(std::uint32_t n) {
   std::array<std::uint8_t, crypto::key_size> key{};
-  for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(n * 31 + i * 7 + (n >> 8));
+  for (std::size_t i = 0; i < key.size(); ++i)
+    key[i] = static_cast<std::uint8_t>(n * 31 + i * 7 + (n >> 8));
   return key;
 }
 
@@ -26,7 +28,8 @@ CoreOptions CoreRig::small_options() {
 
 CoreRig::CoreRig(CoreOptions o)
     : slot_stats(o.sessions_max * o.workers_count), options(o), core([&] {
-        for (std::size_t w = 0; w < o.workers_count; ++w) stats_of_worker.push_back(&slot_stats[w * o.sessions_max]);
+        for (std::size_t w = 0; w < o.workers_count; ++w)
+          stats_of_worker.push_back(&slot_stats[w * o.sessions_max]);
         return Core(o, stats_of_worker);
       }()) {}
 
@@ -36,8 +39,9 @@ ChannelRef CoreRig::open_channel(std::uint32_t index, std::uint16_t speakers_max
   return channel;
 }
 
-CoreRig::Participant CoreRig::join(std::uint16_t slot, ChannelRef channel, Grants grants, crypto::AeadMode mode,
-                                   std::uint32_t counter, CounterOrder order) {
+CoreRig::Participant CoreRig::join(std::uint16_t slot, ChannelRef channel, Grants grants,
+                                   crypto::AeadMode mode, std::uint32_t counter,
+                                   CounterOrder order) {
   Participant p;
   p.slot = {make_ssrc(options.node, options.worker, {slot}), {++generation_}};
   p.address = client_address(slot);
@@ -52,7 +56,8 @@ CoreRig::Participant CoreRig::join(std::uint16_t slot, ChannelRef channel, Grant
 
 std::vector<Delivered> CoreRig::speak(Participant& p, std::size_t frame_size) {
   std::vector<std::uint8_t> frame(frame_size);
-  for (std::size_t i = 0; i < frame.size(); ++i) frame[i] = static_cast<std::uint8_t>(i + p.sequence);
+  for (std::size_t i = 0; i < frame.size(); ++i)
+    frame[i] = static_cast<std::uint8_t>(i + p.sequence);
   const auto datagram = p.client->seal(p.sequence++, p.timestamp, frame);
   p.timestamp += 960;
   return feed(p.address, datagram);

@@ -1,4 +1,5 @@
-// One core with channels and participants, driven by hand: what a worker and the controller would do, without either.
+// One core with channels and participants, driven by hand: what a worker and the controller would
+// do, without either.
 #pragma once
 
 #include <map>
@@ -31,8 +32,8 @@ class CoreRig {
   ChannelRef open_channel(std::uint32_t index, std::uint16_t speakers_max = 32);
   // Slot, key and start_sending; the address is the signalling peer's.
   Participant join(std::uint16_t slot, ChannelRef channel, Grants grants = {},
-                   crypto::AeadMode mode = crypto::AeadMode::xchacha20_poly1305_rtpsize, std::uint32_t counter = 0,
-                   CounterOrder order = CounterOrder::big_endian);
+                   crypto::AeadMode mode = crypto::AeadMode::xchacha20_poly1305_rtpsize,
+                   std::uint32_t counter = 0, CounterOrder order = CounterOrder::big_endian);
   // The next 20 ms frame of this participant, from its address.
   std::vector<Delivered> speak(Participant& participant, std::size_t frame_size = 80);
   // Any datagram; answers what the core sent.
@@ -49,7 +50,7 @@ class CoreRig {
   Core core;
   Outbox out;
   Time now{1'000'000'000};
-  std::vector<OutForward> forwards;             // of the last call; frames are copied below
+  std::vector<OutForward> forwards;  // of the last call; frames are copied below
   std::vector<std::vector<std::uint8_t>> forwarded_frames;
   std::size_t hand_overs = 0;
 

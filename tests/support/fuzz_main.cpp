@@ -1,4 +1,5 @@
-// Replays corpus files through a fuzz target without libFuzzer, so that g++ builds and ctest run them.
+// Replays corpus files through a fuzz target without libFuzzer, so that g++ builds and ctest run
+// them.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

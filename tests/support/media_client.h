@@ -1,5 +1,6 @@
-// The client's half of the media path for tests: seals what a participant sends and opens what it receives.
-// No socket, no clock. Counters start anywhere and count in either byte order, as real clients do.
+// The client's half of the media path for tests: seals what a participant sends and opens what it
+// receives. No socket, no clock. Counters start anywhere and count in either byte order, as real
+// clients do.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +28,11 @@ class MediaClient {
               std::uint32_t counter = 0, CounterOrder order = CounterOrder::big_endian);
 
   // A plain RTP packet under the next counter.
-  std::vector<std::uint8_t> seal(std::uint16_t sequence, std::uint32_t timestamp, std::span<const std::uint8_t> frame);
+  std::vector<std::uint8_t> seal(std::uint16_t sequence, std::uint32_t timestamp,
+                                 std::span<const std::uint8_t> frame);
   // Any clear header (with CSRC or extension preamble) and any plaintext behind it.
-  std::vector<std::uint8_t> seal_raw(std::span<const std::uint8_t> header, std::span<const std::uint8_t> plaintext);
+  std::vector<std::uint8_t> seal_raw(std::span<const std::uint8_t> header,
+                                     std::span<const std::uint8_t> plaintext);
   // Nothing unless it is RTP as clients accept it and authenticates.
   std::optional<ReceivedPacket> open(std::span<const std::uint8_t> datagram) const;
 

@@ -1,12 +1,13 @@
-// Drives one core with an arbitrary sequence of calls: datagrams of every kind, from every side, with and without valid
-// keys, commands in legal order, packets from other workers, jumps in time. Checks after every call that packets are
-// conserved, that nothing goes back to its publisher or to a stranger's channel, and that listeners can open all of it.
+// Drives one core with an arbitrary sequence of calls: datagrams of every kind, from every side,
+// with and without valid keys, commands in legal order, packets from other workers, jumps in time.
+// Checks after every call that packets are conserved, that nothing goes back to its publisher or to
+// a stranger's channel, and that listeners can open all of it.
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
 
-#include "tests/support/core_rig.h"
 #include "relay/wire/discovery.h"
+#include "tests/support/core_rig.h"
 
 using namespace earshot;
 using namespace earshot::test;
@@ -86,7 +87,8 @@ struct Sequence {
         if (header.size() < 12) break;
         header[0] = static_cast<std::uint8_t>(0x80 | (header[0] & 0x3F));
         const std::uint32_t ssrc = p->slot.ssrc.value;
-        for (std::size_t i = 0; i < 4; ++i) header[8 + i] = static_cast<std::uint8_t>(ssrc >> (24 - 8 * i));
+        for (std::size_t i = 0; i < 4; ++i)
+          header[8 + i] = static_cast<std::uint8_t>(ssrc >> (24 - 8 * i));
         check(rig.feed(p->address, p->client->seal_raw(header, in.bytes(in.byte()))), who);
         break;
       }
@@ -96,7 +98,8 @@ struct Sequence {
       case 6: {
         std::array<std::uint8_t, wire::discovery_size> request;
         wire::write_discovery_request(request, make_ssrc({0}, {0}, {who}));
-        check(rig.feed(client_address(static_cast<std::uint16_t>(in.byte())), {request.begin(), request.end()}),
+        check(rig.feed(client_address(static_cast<std::uint16_t>(in.byte())),
+                       {request.begin(), request.end()}),
               std::nullopt);
         break;
       }
@@ -115,14 +118,16 @@ struct Sequence {
       case 11: {
         const bool open = in.byte() % 2 == 0;
         if (open != is_remote_open) {
-          rig.command(open ? Command{OpenRemoteSlot{remote, channel[0], false}} : Command{CloseSlot{remote}});
+          rig.command(open ? Command{OpenRemoteSlot{remote, channel[0], false}}
+                           : Command{CloseSlot{remote}});
           is_remote_open = open;
         }
         break;
       }
       case 12: {
         const auto frame = in.bytes(1 + in.byte());
-        OpenedPacket packet{remote, channel[in.byte() % 2], in.byte(), in.byte(), rig.now, false, frame};
+        OpenedPacket packet{remote, channel[in.byte() % 2], in.byte(), in.byte(), rig.now, false,
+                            frame};
         packet.publisher.generation.value = in.byte() % 2;
         rig.core.on_forwarded(rig.now, packet, rig.out);
         rig.out.clear();

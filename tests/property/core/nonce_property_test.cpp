@@ -28,10 +28,11 @@ struct Run {
   bool ended_with_fresh_key = false;
 };
 
-// One session until its fresh key: the client counts from `client_start`, the relay sends `relay_rate` packets for each
-// of the client's, and no nonce may ever be used twice, in either direction.
-Run run_session(std::uint32_t client_start, CounterOrder order, std::uint32_t relay_start, int packets, int relay_rate,
-                std::mt19937_64& random) {
+// One session until its fresh key: the client counts from `client_start`, the relay sends
+// `relay_rate` packets for each of the client's, and no nonce may ever be used twice, in either
+// direction.
+Run run_session(std::uint32_t client_start, CounterOrder order, std::uint32_t relay_start,
+                int packets, int relay_rate, std::mt19937_64& random) {
   NonceState state;
   nonces_begin(state, relay_start);
   std::unordered_set<std::uint32_t> used_by_relay;
@@ -56,7 +57,8 @@ Run run_session(std::uint32_t client_start, CounterOrder order, std::uint32_t re
       const auto receipt = nonces_receive(state, raw);
       if (relay_used_it) REQUIRE(receipt.reason == DropReason::nonce_collision);
       if (receipt.reason == DropReason::nonce_collision) {
-        // Met a counter that the relay used, or passed over for this very client: the session gets a fresh key.
+        // Met a counter that the relay used, or passed over for this very client: the session gets
+        // a fresh key.
         REQUIRE(state.fresh_key_needed);
         continue;
       }
@@ -76,12 +78,14 @@ Run run_session(std::uint32_t client_start, CounterOrder order, std::uint32_t re
 
 }  // namespace
 
-TEST_CASE("no nonce twice over both directions, and nothing lost, from every start in both orders") {
+TEST_CASE(
+    "no nonce twice over both directions, and nothing lost, from every start in both orders") {
   const std::uint64_t seed = 20'261'124;
   CAPTURE(seed);
   std::mt19937_64 random(seed);
   for (int round = 0; round < 12; ++round) {
-    const std::uint32_t starts[] = {0, 1, 0x7FFFFFFF, 0x80000080, 0xFFFFFF00, static_cast<std::uint32_t>(random())};
+    const std::uint32_t starts[] = {0,          1,          0x7FFFFFFF,
+                                    0x80000080, 0xFFFFFF00, static_cast<std::uint32_t>(random())};
     for (const std::uint32_t start : starts) {
       for (const CounterOrder order : {CounterOrder::big_endian, CounterOrder::little_endian}) {
         CAPTURE(start);
@@ -91,7 +95,8 @@ TEST_CASE("no nonce twice over both directions, and nothing lost, from every sta
         CHECK(run.lost == 0);
         // A client far from the relay's counters keeps its key.
         if (order == CounterOrder::big_endian && start < 2) CHECK_FALSE(run.ended_with_fresh_key);
-        if (order == CounterOrder::little_endian && start < 2) CHECK_FALSE(run.ended_with_fresh_key);
+        if (order == CounterOrder::little_endian && start < 2)
+          CHECK_FALSE(run.ended_with_fresh_key);
       }
     }
   }
@@ -115,6 +120,8 @@ TEST_CASE("a relay that begins next to the client's counters keeps clear of them
 TEST_CASE("the relay's counters crossing the wrap stay clear of a client just behind it") {
   std::mt19937_64 random(7);
   for (std::uint32_t offset = 0; offset < 300; offset += 7) {
-    CHECK(run_session(0x80000080u + offset, CounterOrder::big_endian, limits::nonce_space - 200, 600, 4, random).lost == 0);
+    CHECK(run_session(0x80000080u + offset, CounterOrder::big_endian, limits::nonce_space - 200,
+                      600, 4, random)
+              .lost == 0);
   }
 }

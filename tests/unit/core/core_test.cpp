@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint8_t silence[] = {0xF8, 0xFF, 0xFE};
 
 // The packet that `listener` got, if exactly one datagram went to it.
-std::optional<ReceivedPacket> heard(const CoreRig::Participant& listener, const std::vector<Delivered>& sent) {
+std::optional<ReceivedPacket> heard(const CoreRig::Participant& listener,
+                                    const std::vector<Delivered>& sent) {
   std::optional<ReceivedPacket> packet;
   for (const Delivered& d : sent) {
     if (d.to != listener.address) continue;
@@ -28,7 +29,8 @@ std::optional<ReceivedPacket> heard(const CoreRig::Participant& listener, const 
 }  // namespace
 
 TEST_CASE("a packet reaches every other participant of its channel, and nobody else") {
-  for (const auto mode : {crypto::AeadMode::aes256_gcm_rtpsize, crypto::AeadMode::xchacha20_poly1305_rtpsize}) {
+  for (const auto mode :
+       {crypto::AeadMode::aes256_gcm_rtpsize, crypto::AeadMode::xchacha20_poly1305_rtpsize}) {
     CoreRig rig;
     if (!crypto::is_available(mode)) continue;
     const auto channel = rig.open_channel(0);
@@ -71,9 +73,11 @@ TEST_CASE("what does not authenticate changes nothing and is answered by silence
   CHECK(rig.feed(a.address, replay).size() == 1);
   CHECK(rig.feed(a.address, replay).empty());
   CHECK(rig.drops(DropReason::replayed) == 1);
-  MediaClient nobody(make_ssrc({0}, {0}, {9}), crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(1));
+  MediaClient nobody(make_ssrc({0}, {0}, {9}), crypto::AeadMode::xchacha20_poly1305_rtpsize,
+                     test_key(1));
   CHECK(rig.feed(a.address, nobody.seal(1, 1, frame)).empty());
-  MediaClient other_node(make_ssrc({5}, {0}, {1}), crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(1));
+  MediaClient other_node(make_ssrc({5}, {0}, {1}), crypto::AeadMode::xchacha20_poly1305_rtpsize,
+                         test_key(1));
   CHECK(rig.feed(a.address, other_node.seal(1, 1, frame)).empty());
   CHECK(rig.drops(DropReason::unknown_ssrc) == 2);
 }
@@ -115,7 +119,9 @@ TEST_CASE("extension, CSRC and padding are stripped on the way") {
   REQUIRE(packet.has_value());
   CHECK(packet->frame == std::vector<std::uint8_t>{'o', 'p', 'u', 's'});
   // Padding longer than the payload: authenticated, and still only a counter.
-  CHECK(rig.feed(a.address, a.client->seal_raw(header, std::vector<std::uint8_t>{0, 0, 0, 0, 1, 200})).empty());
+  CHECK(
+      rig.feed(a.address, a.client->seal_raw(header, std::vector<std::uint8_t>{0, 0, 0, 0, 1, 200}))
+          .empty());
   CHECK(rig.drops(DropReason::malformed) == 1);
 }
 
@@ -150,7 +156,8 @@ TEST_CASE("the return address follows the newest authenticated packet, at most o
   CHECK(rig.core.counters()[Counter::address_moves] == 2);
 }
 
-TEST_CASE("forgeries from elsewhere have a budget, and do not keep a moved client from being heard") {
+TEST_CASE(
+    "forgeries from elsewhere have a budget, and do not keep a moved client from being heard") {
   CoreRig rig;
   const auto channel = rig.open_channel(0);
   auto a = rig.join(1, channel);
@@ -192,7 +199,8 @@ TEST_CASE("IP discovery is answered, limited, and changes nothing else") {
   CHECK(rig.feed(elsewhere, {request.begin(), request.end()}).empty());
 }
 
-TEST_CASE("a declared address is believed if it is the signalling peer's or discovery came from it") {
+TEST_CASE(
+    "a declared address is believed if it is the signalling peer's or discovery came from it") {
   CoreRig rig;
   const auto channel = rig.open_channel(0);
   auto speaker = rig.join(1, channel);
@@ -222,7 +230,8 @@ TEST_CASE("an unproven address gets a bounded stream until it proves itself") {
     std::array<std::uint8_t, wire::discovery_size> request;
     wire::write_discovery_request(request, slot.ssrc);
     rig.feed(declared, {request.begin(), request.end()});
-    rig.command(InstallKey{slot, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(i), declared, 3});
+    rig.command(
+        InstallKey{slot, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(i), declared, 3});
     rig.command(StartSending{slot});
     clients.emplace_back(slot.ssrc, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(i));
   }
@@ -235,14 +244,16 @@ TEST_CASE("an unproven address gets a bounded stream until it proves itself") {
   CHECK(rig.speak(speaker).size() == limits::unproven_sessions_per_ip);
 }
 
-TEST_CASE("nothing is sent before the session description has reached the client, nor to the deaf") {
+TEST_CASE(
+    "nothing is sent before the session description has reached the client, nor to the deaf") {
   CoreRig rig;
   const auto channel = rig.open_channel(0);
   auto a = rig.join(1, channel);
   const SlotRef slot{make_ssrc({0}, {0}, {2}), {50}};
   rig.command(OpenSlot{slot, channel, {}, false, false, client_address(2).ip});
   CHECK(rig.speak(a).empty());
-  rig.command(InstallKey{slot, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(2), client_address(2), 3});
+  rig.command(InstallKey{slot, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(2),
+                         client_address(2), 3});
   CHECK(rig.speak(a).empty());
   rig.command(StartSending{slot});
   CHECK(rig.speak(a).size() == 1);
@@ -300,7 +311,8 @@ TEST_CASE("rate, duplicates and the number of speakers are bounded") {
   CHECK(rig.speak(b).size() == 3);
   CHECK(rig.speak(c).empty());
   CHECK(rig.drops(DropReason::speakers) == 1);
-  CHECK(rig.speak(boss).size() == 3);  // takes the floor from b, who has spoken for the shortest time
+  CHECK(rig.speak(boss).size() ==
+        3);  // takes the floor from b, who has spoken for the shortest time
   CHECK(rig.speak(b).empty());
   CHECK(rig.speak(a).size() == 3);
   rig.now = rig.now + milliseconds(501);
@@ -349,10 +361,12 @@ TEST_CASE("a spread channel gets one copy a worker, and strange datagrams are ha
   CHECK(rig.forwards[0].targets == 0b110);
   CHECK(rig.forwarded_frames[0].size() == 80);
   CHECK(rig.core.counters()[Counter::forwards_offered] == 2);
-  MediaClient elsewhere(make_ssrc({0}, {2}, {1}), crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(1));
+  MediaClient elsewhere(make_ssrc({0}, {2}, {1}), crypto::AeadMode::xchacha20_poly1305_rtpsize,
+                        test_key(1));
   CHECK(rig.feed(a.address, elsewhere.seal(1, 1, silence)).empty());
   CHECK(rig.hand_overs == 1);
-  MediaClient nowhere(make_ssrc({0}, {3}, {1}), crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(1));
+  MediaClient nowhere(make_ssrc({0}, {3}, {1}), crypto::AeadMode::xchacha20_poly1305_rtpsize,
+                      test_key(1));
   CHECK(rig.feed(a.address, nowhere.seal(1, 1, silence)).empty());
   CHECK(rig.hand_overs == 0);
 }

@@ -27,7 +27,8 @@ NonceState fresh(std::uint32_t start) {
 }  // namespace
 
 TEST_CASE("the relay's counters keep their form, and every n has its own") {
-  for (std::uint32_t n : {0u, 1u, 127u, 128u, 0x3FFFFFFFu, 0x12345678u & (limits::nonce_space - 1)}) {
+  for (std::uint32_t n :
+       {0u, 1u, 127u, 128u, 0x3FFFFFFFu, 0x12345678u & (limits::nonce_space - 1)}) {
     const auto counter = relay_counter(n);
     CHECK((counter[0] & 0x80) != 0);
     CHECK((counter[3] & 0x80) != 0);
@@ -72,20 +73,25 @@ TEST_CASE("reordered packets pass once, old ones do not") {
   const auto receipt = nonces_receive(state, bytes(1'350, CounterOrder::big_endian));
   CHECK(receipt.reason == DropReason::none);
   CHECK_FALSE(receipt.is_newest);
-  CHECK(nonces_receive(state, bytes(1'350, CounterOrder::big_endian)).reason == DropReason::replayed);
+  CHECK(nonces_receive(state, bytes(1'350, CounterOrder::big_endian)).reason ==
+        DropReason::replayed);
   // Below the window: too old to tell.
-  for (std::uint32_t i = 1'400; i < 2'600; ++i) (void)nonces_receive(state, bytes(i, CounterOrder::big_endian));
+  for (std::uint32_t i = 1'400; i < 2'600; ++i)
+    (void)nonces_receive(state, bytes(i, CounterOrder::big_endian));
   CHECK(nonces_receive(state, bytes(999, CounterOrder::big_endian)).reason == DropReason::replayed);
 }
 
-TEST_CASE("the relay moves away from a big-endian client that comes near, and asks for a fresh key before it arrives") {
+TEST_CASE(
+    "the relay moves away from a big-endian client that comes near, and asks for a fresh key "
+    "before it arrives") {
   const std::uint32_t start = 1u << 20;
   NonceState state = fresh(start);
   for (int i = 0; i < 1'000; ++i) CHECK(nonces_next(state).has_value());
   const std::uint32_t used_from = 0x80000080u | (start >> 7) << 8 | (start & 0x7F);
   std::uint32_t counter = used_from - limits::nonce_near + 3'000;
   for (int i = 0; i < 400; ++i) {
-    CHECK(nonces_receive(state, bytes(counter++, CounterOrder::big_endian)).reason == DropReason::none);
+    CHECK(nonces_receive(state, bytes(counter++, CounterOrder::big_endian)).reason ==
+          DropReason::none);
   }
   CHECK(state.order == CounterOrder::big_endian);
   CHECK(state.moves == 1);
@@ -93,10 +99,12 @@ TEST_CASE("the relay moves away from a big-endian client that comes near, and as
   CHECK(((*moved - start) & (limits::nonce_space - 1)) > limits::nonce_space / 4);
   CHECK_FALSE(state.fresh_key_needed);
   while (counter < used_from - limits::nonce_margin) {
-    REQUIRE(nonces_receive(state, bytes(counter++, CounterOrder::big_endian)).reason == DropReason::none);
+    REQUIRE(nonces_receive(state, bytes(counter++, CounterOrder::big_endian)).reason ==
+            DropReason::none);
   }
   CHECK_FALSE(state.fresh_key_needed);
-  for (int i = 0; i < 3; ++i) (void)nonces_receive(state, bytes(counter++, CounterOrder::big_endian));
+  for (int i = 0; i < 3; ++i)
+    (void)nonces_receive(state, bytes(counter++, CounterOrder::big_endian));
   CHECK(state.fresh_key_needed);
 }
 
@@ -104,11 +112,13 @@ TEST_CASE("a little-endian client whose last byte gets its top bit needs a fresh
   NonceState state = fresh(77);
   std::uint32_t counter = 0x80000000u - 350;
   for (int i = 0; i < 349; ++i) {
-    CHECK(nonces_receive(state, bytes(counter++, CounterOrder::little_endian)).reason == DropReason::none);
+    CHECK(nonces_receive(state, bytes(counter++, CounterOrder::little_endian)).reason ==
+          DropReason::none);
   }
   CHECK(state.order == CounterOrder::little_endian);
   CHECK_FALSE(state.fresh_key_needed);
-  for (int i = 0; i < 2; ++i) (void)nonces_receive(state, bytes(counter++, CounterOrder::little_endian));
+  for (int i = 0; i < 2; ++i)
+    (void)nonces_receive(state, bytes(counter++, CounterOrder::little_endian));
   CHECK(state.fresh_key_needed);
 }
 

@@ -6,7 +6,9 @@ using namespace earshot;
 
 namespace {
 
-Time at_ms(std::int64_t ms) { return Time{} + milliseconds(ms); }
+Time at_ms(std::int64_t ms) {
+  return Time{} + milliseconds(ms);
+}
 
 }  // namespace
 
@@ -45,7 +47,8 @@ TEST_CASE("jitter follows RFC 3550 A.8") {
   for (std::uint16_t i = 0; i < 500; ++i) stream.on_packet(at_ms(20 * i), i, 960u * i);
   CHECK(stream.jitter_ticks() == 0);
   // Alternating +-5 ms: |D| is 10 ms = 480 ticks, to which the estimate converges.
-  for (std::uint16_t i = 500; i < 1'500; ++i) stream.on_packet(at_ms(20 * i + (i % 2 ? 5 : -5)), i, 960u * i);
+  for (std::uint16_t i = 500; i < 1'500; ++i)
+    stream.on_packet(at_ms(20 * i + (i % 2 ? 5 : -5)), i, 960u * i);
   CHECK(stream.jitter_ticks() > 450);
   CHECK(stream.jitter_ticks() < 490);
 }

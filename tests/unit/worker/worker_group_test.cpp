@@ -131,7 +131,8 @@ class Rig {
         CHECK(c.is_conserved());
         for (std::size_t k = 0; k < counters_count; ++k) sum.values[k] += c.values[k];
         for (std::size_t k = 0; k < drop_reasons_count; ++k) sum.drops[k] += c.drops[k];
-        for (std::size_t k = 0; k < drop_reasons_count; ++k) sum.forward_drops[k] += c.forward_drops[k];
+        for (std::size_t k = 0; k < drop_reasons_count; ++k)
+          sum.forward_drops[k] += c.forward_drops[k];
       }
       if (i > 5 && sum.values == last.values) return sum;
       last = sum;
@@ -200,7 +201,8 @@ TEST_CASE("a channel that spans two workers is one channel") {
   rig.send_all(SetChannelWorkers{channel, 0b11});
   std::vector<Party> parties;
   for (std::uint16_t i = 0; i < 6; ++i) {
-    parties.push_back(rig.join(static_cast<std::uint8_t>(i % 2), i, channel, i < 3 ? rig.relay_v4 : rig.relay_v6));
+    parties.push_back(rig.join(static_cast<std::uint8_t>(i % 2), i, channel,
+                               i < 3 ? rig.relay_v4 : rig.relay_v6));
   }
   for (std::uint16_t round = 0; round < 20; ++round) {
     for (Party& speaker : parties) {
