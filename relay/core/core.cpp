@@ -13,6 +13,11 @@ namespace {
 constexpr std::uint8_t silence_frame[] = {0xF8, 0xFF, 0xFE};
 constexpr int silence_frames = 5;
 constexpr std::uint32_t frame_ticks = 960;  // 20 ms
+// Sequence numbers up to the last injected one that may still come: as far as packets are
+// reordered. Further back is a sender that begins anew.
+constexpr std::uint16_t silenced_window = 128;
+// So far behind it nothing of it can come any more (the replay window).
+constexpr std::uint16_t silenced_over = 1'024;
 
 constexpr Rate speech_rate{limits::packets_per_second_max, limits::packet_bucket_depth};
 constexpr Rate foreign_source_rate{limits::foreign_opens_per_source_per_second,
@@ -26,6 +31,16 @@ constexpr Rate discovery_worker_rate{limits::discovery_replies_per_worker_per_se
 
 bool is_silence(std::span<const std::uint8_t> frame) {
   return std::equal(frame.begin(), frame.end(), std::begin(silence_frame), std::end(silence_frame));
+}
+
+// Have the listeners seen this sequence number already, as silence that a mute injected?
+bool is_in_silence(Transport& t, std::uint16_t sequence) {
+  if (!t.is_behind_silence) return false;
+  const auto behind = static_cast<std::uint16_t>(t.silenced_through - sequence);
+  if (behind < silenced_window) return true;
+  const auto ahead = static_cast<std::uint16_t>(sequence - t.silenced_through);
+  if (ahead > silenced_over) t.is_behind_silence = false;
+  return false;
 }
 
 struct IntegerHash {
@@ -269,14 +284,16 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
   const SessionRecord& record = transports.record(slot);
   Transport& t = transports[slot];
   if (!record.grants.speak) return DropReason::not_allowed;
-  if (record.is_muted) return DropReason::muted;
-  if (!t.rate.take(now, speech_rate)) return DropReason::rate;
-  if (t.is_behind_silence) {
-    // The listeners have seen these sequence numbers already, as silence.
-    if (static_cast<std::int16_t>(header.sequence - t.silenced_through) <= 0)
-      return DropReason::muted;
-    t.is_behind_silence = false;
+  // Looked at while muted too: whoever talks on does not come round to these numbers again.
+  const bool is_behind_silence = is_in_silence(t, header.sequence);
+  if (record.is_muted || is_behind_silence) {
+    if (!t.stream.is_duplicate(header.sequence, header.timestamp)) {
+      t.stream.on_packet(in.arrival, header.sequence, header.timestamp);
+      publish_stream(slot);
+    }
+    return DropReason::muted;
   }
+  if (!t.rate.take(now, speech_rate)) return DropReason::rate;
   if (t.stream.is_duplicate(header.sequence, header.timestamp)) {
     if (SlotStats* s = transports.stats(slot)) add(s->duplicates, 1);
     return DropReason::duplicate;
