@@ -18,6 +18,7 @@ die() { say "$*"; exit 1; }
 
 declare -A earshot_jobs=()   # process groups that an end of this command ends too
 earshot_temporary=()
+earshot_line_is_open=no      # the cursor stands behind a line that tells the progress
 
 # start_job COMMAND...: in the background, in a process group of its own: what the terminal or a
 # caller sends reaches this shell alone, which passes it on once. The process is $! afterwards.
@@ -64,6 +65,7 @@ remove_temporary() {
 clean_up() {
   local process
   trap '' INT TERM HUP
+  [ "$earshot_line_is_open" = no ] || printf '\n' >&2
   for process in "${!earshot_jobs[@]}"; do stop_job "$process" INT; done
   remove_temporary
 }
@@ -119,8 +121,10 @@ build() {
   shift
   make_temporary log
   say "building ($preset)"
+  [ ! -t 2 ] || earshot_line_is_open=yes
   start_job build_now "$log" "$preset" "$@"
   wait_job "$!" || status=$?
+  earshot_line_is_open=no
   [ ! -t 2 ] || printf '\r\033[K' >&2
   [ "$status" -eq 0 ] && return 0
   tail -n 60 "$log" >&2
