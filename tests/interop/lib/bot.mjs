@@ -20,8 +20,9 @@ export class Bot {
   #lines = [];
   #hasLeft = false;
 
-  // Silence frames that reach a listener at the end of a speech.
-  static silence = 5;
+  // Silence frames behind a speech, and how many of them reach a listener.
+  static silenceSent = 5;
+  static silenceHeard = 5;
   // Conversations that the library does not master with any relay, and why.
   static cannot = {};
 
@@ -74,8 +75,8 @@ export class Bot {
   }
 
   // How many frames of that tone it heard from that user since it began to listen.
-  async heard(user, hz) {
-    return (await listenTo(this.ears.get(user), hz)).tone;
+  heard(user, hz) {
+    return listenTo(this.ears.get(user), hz);
   }
 
   // How many of these very frames.

@@ -37,7 +37,7 @@ async function speaks(Library, mode, room) {
   assert.equal(streams.length, 1);
   assert.equal(streams[0].ssrc, bot.told(OP.ready).ssrc);
   assert.ok(Math.abs(streams[0].tone_hz / 440 - 1) <= 0.02, `${streams[0].tone_hz} Hz`);
-  assertHeard('received', received, SPEECH + Library.silence);
+  assertHeard('received', received, SPEECH + Library.silenceHeard);
   assertHeard('in the recording', tone, SPEECH);
 }
 
@@ -81,7 +81,7 @@ async function joinsLate(Library, room) {
   const packets = late.listen(speaker.user);
   const before = speaker.framesSent;
   await speech;
-  const spoken = speaker.framesSent - before - Library.silence;
+  const spoken = speaker.framesSent - before - Library.silenceSent;
   await settle();
   assertHeard('by who joined late', await late.heard(speaker.user, 550), spoken);
 
@@ -137,7 +137,7 @@ async function fallsSilent(Library, room) {
   }
   const { received, tone, streams } = await earshot.heard(bot.user, 770);
   assert.equal(streams.length, 1);
-  assertHeard('by our client', received, 2 * (SPEECH + Library.silence));
+  assertHeard('by our client', received, 2 * (SPEECH + Library.silenceHeard));
   assertHeard('in the recording', tone, 2 * SPEECH);
 }
 

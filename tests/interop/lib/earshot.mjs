@@ -43,7 +43,7 @@ export class Earshot {
     const { speakers } = await this.leave();
     const streams = speakers.filter((speaker) => speaker.user_id === user);
     const received = streams.reduce((sum, stream) => sum + stream.received, 0);
-    const tone = received > 0 ? toneFramesInWav(readFileSync(join(this.folder, `${user}.wav`)), hz) : 0;
+    const tone = received > 0 ? await toneFramesInWav(readFileSync(join(this.folder, `${user}.wav`)), hz) : 0;
     return { received, tone, streams };
   }
 }
