@@ -149,3 +149,23 @@ build_now() {
     if [ -t 2 ] && [[ "$line" =~ ^\[[0-9]+/[0-9]+\] ]]; then printf '\r\033[K%.78s' "$line" >&2; fi
   done
 }
+
+# install_node_packages FOLDER: exactly what its package-lock.json names, none of whose scripts run; nothing if it is there.
+install_node_packages() {
+  local folder="$1" packages_lock log
+  command -v npm >/dev/null || install_packages npm
+  # Several tests may start at once in a fresh clone.
+  exec {packages_lock}<"$folder/package-lock.json"
+  flock "$packages_lock"
+  if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"; then
+    say "installing the packages of ${folder#"$EARSHOT_ROOT/"}"
+    log="$(mktemp)"
+    if ! npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund >"$log" 2>&1 </dev/null; then
+      cat "$log" >&2
+      die "could not install the packages of $folder"
+    fi
+    rm -f "$log"
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
+  fi
+  exec {packages_lock}<&-
+}
