@@ -38,6 +38,7 @@ Result<SocketTarget> SocketTarget::parse(std::string_view text) {
   const bool has_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (has_brackets) host = host.substr(1, host.size() - 2);
   if (host.empty() || has_brackets != (host.find(':') != std::string_view::npos)) return error;
+  if (host.find_first_of("[]") != std::string_view::npos) return error;
   SocketTarget target{std::string(host)};
   const auto [end, status] = std::from_chars(port.data(), port.data() + port.size(), target.port);
   if (status != std::errc{} || end != port.data() + port.size() || target.port == 0) return error;
