@@ -85,8 +85,11 @@ inline constexpr std::int64_t foreign_opens_per_worker_per_second = 10'000;
 inline constexpr std::int64_t discovery_replies_per_source_per_second = 2;
 inline constexpr std::int64_t discovery_replies_per_worker_per_second = 1'000;
 inline constexpr int discovery_replies_free_per_family = 3;
-// To an address that nobody has proven to be theirs: 40 speakers' worth, and 8 sessions.
+// To an address that nobody has proven to be theirs: 40 speakers' worth, and 8 sessions, whatever
+// workers they are on. 16,384 such addresses at a time share next to no cell: 16 B each, 256 KiB.
 inline constexpr std::int64_t unproven_packets_per_second = 2'000;
+inline constexpr std::int64_t unproven_packets_depth = unproven_packets_per_second / 4;
+inline constexpr std::size_t unproven_addresses_max = 16'384;
 inline constexpr std::size_t unproven_sessions_per_ip = 8;
 // Sources remembered for these budgets: 4,096 x 32 B.
 inline constexpr std::size_t source_budgets_max = 4'096;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "relay/base/check.h"
+#include "relay/base/fixed_map.h"
 #include "relay/core/forward.h"
 #include "relay/wire/discovery.h"
 
@@ -111,6 +112,7 @@ struct Core::State {
   std::vector<SlotStats*> stats;
   Counters counters;
   Channels channels;
+  std::unique_ptr<UnprovenAddresses> own_unproven;
   Transports transports;
   std::vector<RemoteSlot> remote_slots;
   std::vector<std::uint32_t> free_remote_slots;
@@ -132,8 +134,9 @@ Core::State::State(const CoreOptions& o, std::span<SlotStats* const> s)
     : options(o),
       stats(s.begin(), s.end()),
       channels(o.channels_max, o.sessions_max, o.sessions_max + o.remote_slots_max),
-      transports(o.sessions_max, o.workers_count, o.seed, s.empty() ? nullptr : s[o.worker.value],
-                 counters),
+      own_unproven(o.unproven == nullptr ? std::make_unique<UnprovenAddresses>(o.seed) : nullptr),
+      transports(o.sessions_max, o.unproven == nullptr ? *own_unproven : *o.unproven,
+                 s.empty() ? nullptr : s[o.worker.value], counters),
       remote_slots(o.remote_slots_max),
       remote_by_ssrc(o.remote_slots_max, o.seed),
       tracked_by_address(o.worker.value == 0 ? o.workers_count * o.sessions_max : 0, o.seed),

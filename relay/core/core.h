@@ -14,6 +14,7 @@
 #include "relay/core/event.h"
 #include "relay/core/outbox.h"
 #include "relay/core/slot_stats.h"
+#include "relay/core/unproven.h"
 #include "relay/observe/counters.h"
 
 namespace earshot {
@@ -26,8 +27,9 @@ struct CoreOptions {
       limits::sessions_per_worker_max;  // slots of this worker; tests take fewer
   std::size_t remote_slots_max = limits::remote_slots_per_worker_max;
   std::size_t channels_max = limits::channels_max;
-  std::uint64_t seed = 0;      // for hash tables
-  bool loopback_only = false;  // drop what was sent to a non-loopback local address
+  std::uint64_t seed = 0;                 // for hash tables
+  UnprovenAddresses* unproven = nullptr;  // shared by all workers of this node; nullptr: its own
+  bool loopback_only = false;             // drop what was sent to a non-loopback local address
 };
 
 class Core {

@@ -7,37 +7,15 @@
 
 namespace earshot {
 
-bool UnprovenAddresses::enter(const IpAddress& ip) {
-  Entry* entry = entries_.find(ip);
-  if (entry == nullptr) entry = entries_.insert(ip, {});
-  if (entry == nullptr || entry->sessions >= limits::unproven_sessions_per_ip) return false;
-  ++entry->sessions;
-  return true;
-}
-
-void UnprovenAddresses::leave(const IpAddress& ip) {
-  Entry* entry = entries_.find(ip);
-  RELAY_CHECK(entry != nullptr && entry->sessions > 0);
-  if (--entry->sessions == 0) entries_.erase(ip);
-}
-
-bool UnprovenAddresses::take(Time now, const IpAddress& ip, std::int64_t per_second) {
-  Entry* entry = entries_.find(ip);
-  RELAY_CHECK(entry != nullptr);
-  return entry->bucket.take(now, {per_second, per_second / 4 + 1});
-}
-
-Transports::Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed,
-                       SlotStats* stats, Counters& counters)
+Transports::Transports(std::size_t slots_count, UnprovenAddresses& unproven, SlotStats* stats,
+                       Counters& counters)
     : slots_count_(slots_count),
-      unproven_per_second_(std::max<std::int64_t>(
-          1, limits::unproven_packets_per_second / static_cast<std::int64_t>(workers_count))),
       record_memory_(slots_count * sizeof(SessionRecord)),
       key_memory_(slots_count * sizeof(crypto::AeadKey)),
       records_(reinterpret_cast<SessionRecord*>(record_memory_.bytes().data())),
       keys_(reinterpret_cast<crypto::AeadKey*>(key_memory_.bytes().data())),
       transports_(slots_count),
-      unproven_(slots_count, seed),
+      unproven_(unproven),
       stats_(stats),
       counters_(counters) {}
 
@@ -220,7 +198,10 @@ void Transports::send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t se
                       std::uint32_t timestamp, std::span<const std::uint8_t> frame, Outbox& out) {
   SessionRecord& r = record(slot);
   if (!r.may_receive() || !is_reachable(slot)) return;
-  if (!r.is_remote_proven && !unproven_.take(now, r.remote.ip, unproven_per_second_)) return;
+  if (!r.is_remote_proven && !unproven_.take(now, r.remote.ip)) {
+    ++counters_[Counter::unproven_refused];
+    return;
+  }
   auto counter = next_counter(slot);
   if (!counter) return;
 

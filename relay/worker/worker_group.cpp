@@ -55,6 +55,7 @@ struct WorkerGroup::State {
   State(const WorkerGroupOptions& options, std::size_t sessions_max_per_worker)
       : sessions_max(sessions_max_per_worker),
         stats(options.workers_count * sessions_max_per_worker),
+        unproven(options.seed),
         events(options.workers_count, limits::event_inbox_credit),
         waiting(options.workers_count),
         last_number(options.workers_count) {
@@ -65,6 +66,7 @@ struct WorkerGroup::State {
   std::size_t sessions_max;
   std::vector<SlotStats> stats;
   std::vector<SlotStats*> stats_of_worker;
+  UnprovenAddresses unproven;
   EventInbox events;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::deque<NumberedCommand>> waiting;
@@ -89,6 +91,7 @@ Result<std::unique_ptr<WorkerGroup>> WorkerGroup::create(const WorkerGroupOption
     o.core.workers_count = options.workers_count;
     o.core.sessions_max = sessions_max;
     o.core.seed = options.seed + w;
+    o.core.unproven = &state->unproven;
     o.core.loopback_only = options.loopback_only;
     o.cpu = is_pinned ? cpus[w] : -1;
     o.packet_credit = packet_credit(options.workers_count);
