@@ -23,12 +23,16 @@ constexpr std::uint16_t silenced_over = 1'024;
 constexpr Rate speech_rate{limits::packets_per_second_max, limits::packet_bucket_depth};
 constexpr Rate foreign_source_rate{limits::foreign_opens_per_source_per_second,
                                    limits::foreign_opens_per_source_depth};
+constexpr Rate foreign_address_rate{limits::foreign_opens_per_address_per_second,
+                                    limits::foreign_opens_per_address_depth};
 constexpr Rate foreign_worker_rate{limits::foreign_opens_per_worker_per_second,
-                                   limits::foreign_opens_per_worker_per_second / 10};
+                                   limits::foreign_opens_per_worker_depth};
 constexpr Rate discovery_source_rate{limits::discovery_replies_per_source_per_second,
                                      limits::discovery_replies_per_source_per_second};
+constexpr Rate discovery_address_rate{limits::discovery_replies_per_address_per_second,
+                                      limits::discovery_replies_per_address_depth};
 constexpr Rate discovery_worker_rate{limits::discovery_replies_per_worker_per_second,
-                                     limits::discovery_replies_per_worker_per_second / 10};
+                                     limits::discovery_replies_per_worker_depth};
 
 bool is_silence(std::span<const std::uint8_t> frame) {
   return std::equal(frame.begin(), frame.end(), std::begin(silence_frame), std::end(silence_frame));
@@ -121,7 +125,9 @@ struct Core::State {
   FixedMap<Endpoint, SlotRef, EndpointHash> tracked_by_address;
   FixedMap<std::uint32_t, Endpoint, IntegerHash> tracked_by_ssrc;
   SourceBudgets foreign_sources;
+  SourceBudgets foreign_addresses;
   SourceBudgets discovery_sources;
+  SourceBudgets discovery_addresses;
   TokenBucket foreign_total;
   TokenBucket discovery_total;
   std::vector<SlotIndex> slots_with_events;
@@ -142,7 +148,9 @@ Core::State::State(const CoreOptions& o, std::span<SlotStats* const> s)
       tracked_by_address(o.worker.value == 0 ? o.workers_count * o.sessions_max : 0, o.seed),
       tracked_by_ssrc(o.worker.value == 0 ? o.workers_count * o.sessions_max : 0, o.seed),
       foreign_sources(o.seed),
-      discovery_sources(o.seed + 1),
+      foreign_addresses(o.seed),
+      discovery_sources(o.seed),
+      discovery_addresses(o.seed),
       is_listed_for_events(o.sessions_max) {
   RELAY_CHECK(o.workers_count >= 1 && o.workers_count <= limits::workers_max &&
               o.worker.value < o.workers_count);
@@ -218,6 +226,7 @@ DropReason Core::State::on_discovery(Time now, const Datagram& in, bool is_hande
   const bool is_exempt = in.remote.ip == transports.record(slot).signalling_peer ||
                          replies < limits::discovery_replies_free_per_family;
   if (!is_exempt && (!discovery_sources.take(now, slot, in.remote, discovery_source_rate) ||
+                     !discovery_addresses.take(now, in.remote.ip, discovery_address_rate) ||
                      !discovery_total.take(now, discovery_worker_rate))) {
     return DropReason::discovery_budget;
   }
@@ -274,6 +283,7 @@ DropReason Core::State::may_open(Time now, SlotIndex slot, const Datagram& in) {
   if (!record.has_key) return DropReason::no_key;
   if (in.remote == record.remote) return DropReason::none;
   if (foreign_sources.take(now, slot, in.remote, foreign_source_rate) &&
+      foreign_addresses.take(now, in.remote.ip, foreign_address_rate) &&
       foreign_total.take(now, foreign_worker_rate)) {
     return DropReason::none;
   }
