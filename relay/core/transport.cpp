@@ -46,6 +46,8 @@ void Transports::install_key(Time now, const InstallKey& command) {
   r.mode = command.mode;
   r.key = command.key;
   r.has_key = true;
+  // A client that does not know this key yet must not receive anything under it.
+  r.may_send = false;
   keys_[slot.value].set(command.mode, command.key);
   nonces_begin(r.nonces, command.nonce_start);
   transports_[slot.value].fresh_key_asked = false;
