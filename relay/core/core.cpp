@@ -66,6 +66,12 @@ struct RemoteSlot {
   bool has_priority = false;
 };
 
+// Where the participant of a slot is, whichever worker it is on.
+struct Tracked {
+  Endpoint remote;
+  Generation generation;
+};
+
 }  // namespace
 
 struct Core::State {
@@ -102,6 +108,8 @@ struct Core::State {
 
   // The slot's record if that life of it is open on this worker, else nullptr.
   SessionRecord* find(SlotRef slot);
+  // The same for a command, which may have been on its way when the slot ended.
+  SessionRecord* find_or_count(SlotRef slot);
   bool is_own(Ssrc ssrc) const {
     return ssrc.node() == options.node && ssrc.worker() == options.worker;
   }
@@ -123,7 +131,7 @@ struct Core::State {
   FixedMap<std::uint32_t, std::uint32_t, IntegerHash> remote_by_ssrc;
   // Worker 0: whose keep-alives and ICMP errors these are.
   FixedMap<Endpoint, SlotRef, EndpointHash> tracked_by_address;
-  FixedMap<std::uint32_t, Endpoint, IntegerHash> tracked_by_ssrc;
+  FixedMap<std::uint32_t, Tracked, IntegerHash> tracked_by_ssrc;
   SourceBudgets foreign_sources;
   SourceBudgets foreign_addresses;
   SourceBudgets discovery_sources;
@@ -359,10 +367,16 @@ SessionRecord* Core::State::find(SlotRef slot) {
   return record.is_open() && record.slot == slot ? &record : nullptr;
 }
 
+SessionRecord* Core::State::find_or_count(SlotRef slot) {
+  SessionRecord* record = find(slot);
+  if (record == nullptr) ++counters[Counter::commands_outlived];
+  return record;
+}
+
 void Core::State::on(Time, const SetChannelWorkers& c) {
   Channel* channel = channels.find(c.channel);
   RELAY_CHECK(channel != nullptr);
-  channel->workers = c.workers;
+  channel->workers = c.workers & (~WorkerMask{0} >> (limits::workers_max - options.workers_count));
 }
 
 void Core::State::on(Time, const OpenSlot& c) {
@@ -408,32 +422,34 @@ void Core::State::close_remote_slot(SlotRef slot) {
 }
 
 void Core::State::on(Time now, const InstallKey& c) {
-  RELAY_CHECK(find(c.slot) != nullptr && crypto::is_available(c.mode));
+  RELAY_CHECK(crypto::is_available(c.mode));
+  if (find_or_count(c.slot) == nullptr) return;
   transports.install_key(now, c);
   note_events(c.slot.ssrc.slot());
 }
 
 void Core::State::on(Time now, const SetDeclaredAddress& c) {
-  RELAY_CHECK(find(c.slot) != nullptr);
+  if (find_or_count(c.slot) == nullptr) return;
   transports.declare(now, c.slot.ssrc.slot(), c.declared);
   note_events(c.slot.ssrc.slot());
 }
 
 void Core::State::on(Time, const StartSending& c) {
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr && record->has_key);
+  SessionRecord* record = find_or_count(c.slot);
+  if (record == nullptr) return;
+  RELAY_CHECK(record->has_key);
   record->may_send = true;
 }
 
 void Core::State::on(Time now, const SetSignallingPeer& c) {
-  RELAY_CHECK(find(c.slot) != nullptr);
+  if (find_or_count(c.slot) == nullptr) return;
   transports.set_signalling_peer(now, c.slot.ssrc.slot(), c.signalling_peer);
   note_events(c.slot.ssrc.slot());
 }
 
 void Core::State::on(Time, const SetMuted& c) {
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr);
+  SessionRecord* record = find_or_count(c.slot);
+  if (record == nullptr) return;
   const bool begins = c.is_muted && !record->is_muted;
   record->is_muted = c.is_muted;
   const Transport& t = transports[c.slot.ssrc.slot()];
@@ -443,19 +459,22 @@ void Core::State::on(Time, const SetMuted& c) {
 }
 
 void Core::State::on(Time, const SetDeafened& c) {
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr);
-  record->is_deafened = c.is_deafened;
+  SessionRecord* record = find_or_count(c.slot);
+  if (record != nullptr) record->is_deafened = c.is_deafened;
 }
 
 void Core::State::on(Time, const TrackAddress& c) {
-  const std::uint32_t ssrc = c.slot.ssrc.value;
-  if (const Endpoint* before = tracked_by_ssrc.find(ssrc)) {
-    const SlotRef* holder = tracked_by_address.find(*before);
-    if (holder != nullptr && holder->ssrc == c.slot.ssrc) tracked_by_address.erase(*before);
-    tracked_by_ssrc.erase(ssrc);
+  const Ssrc ssrc = c.slot.ssrc;
+  RELAY_CHECK(ssrc.node() == options.node && ssrc.worker().value < options.workers_count &&
+              transports.contains(ssrc.slot()));
+  if (const Tracked* before = tracked_by_ssrc.find(ssrc.value)) {
+    if (c.slot.generation < before->generation) return;
+    const SlotRef* holder = tracked_by_address.find(before->remote);
+    if (holder != nullptr && holder->ssrc == ssrc) tracked_by_address.erase(before->remote);
+    tracked_by_ssrc.erase(ssrc.value);
   }
-  if (!c.remote.is_set() || tracked_by_ssrc.insert(ssrc, c.remote) == nullptr) return;
+  if (!c.remote.is_set()) return;
+  if (tracked_by_ssrc.insert(ssrc.value, {c.remote, c.slot.generation}) == nullptr) return;
   tracked_by_address.insert(c.remote, c.slot);
 }
 
