@@ -28,6 +28,7 @@ void pin_to(int cpu) {
 Worker::Worker(const Options& options, io::UdpSocket socket, std::span<SlotStats* const> stats)
     : options_(options),
       socket_(std::move(socket)),
+      sender_(socket_),
       core_(options.core, stats),
       commands_(1, limits::command_inbox_credit),
       packets_(options.core.workers_count, options.packet_credit) {
@@ -80,7 +81,6 @@ void Worker::run() {
   std::snprintf(name, sizeof name, "earshot-w%d", options_.core.worker.value);
   pthread_setname_np(pthread_self(), name);
   pin_to(options_.cpu);
-  last_cycle_ = io::monotonic_now();
   watch();
   uv_run(&loop_, UV_RUN_DEFAULT);
 }
@@ -112,7 +112,6 @@ void Worker::cycle() {
   ++counters[Counter::cycles];
   if (io::monotonic_now() - now > cycle_time_max) ++counters[Counter::cycle_overruns];
   publish();
-  last_cycle_ = now;
   // A cycle that left work behind does not sleep.
   if (has_more) {
     uv_idle_start(&idle_, [](uv_idle_t* h) { static_cast<Worker*>(h->data)->cycle(); });
@@ -198,13 +197,13 @@ void Worker::take_passed(Time now, PassedPacket& packet) {
 
 std::size_t Worker::receive(Time now) {
   if (has_socket_errors_) take_unreachable(now);
-  const auto batch = receiver_.receive(socket_, last_cycle_, now);
-  for (const io::ReceivedDatagram& d : batch) {
+  const io::ReceivedBatch batch = receiver_.receive(socket_);
+  for (const io::ReceivedDatagram& d : batch.datagrams) {
     make_room();
-    core_.on_datagram(now, {d.remote, d.local, d.arrival, d.bytes}, out_);
+    core_.on_datagram(batch.now, {d.remote, d.local, d.arrival, d.bytes}, out_);
   }
   core_.counters()[Counter::kernel_drops] = receiver_.kernel_drops();
-  return batch.size();
+  return batch.datagrams.size();
 }
 
 // The kernel gives an ICMP error to any socket of the group; worker 0 knows whose address it is.

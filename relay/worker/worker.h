@@ -89,7 +89,6 @@ class Worker {
   std::array<bool, limits::workers_max> is_to_wake_{};
   std::array<NumberedCommand, limits::commands_per_cycle_max> taken_;
   PassedPacket passed_;
-  Time last_cycle_;
   std::uint64_t done_ = 0;
   bool has_completions_ = false;
   bool has_socket_errors_ = false;

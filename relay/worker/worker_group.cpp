@@ -33,19 +33,12 @@ std::size_t packet_credit(std::size_t workers_count) {
                     limits::packet_inbox_credit);
 }
 
-// Bound in the workers' order, which is the order of the group.
-Result<std::vector<io::UdpSocket>> open_sockets(Endpoint listen, std::size_t count) {
-  if (auto probe = io::UdpSocket::probe(listen); !probe) return probe.error();
-  std::vector<io::UdpSocket> sockets;
-  for (std::size_t i = 0; i < count; ++i) {
-    auto socket = io::UdpSocket::open(listen);
-    if (!socket) return socket.error();
-    sockets.push_back(std::move(socket.value()));
-    listen.port = sockets.back().bound().port;
-  }
-  if (count > 1) {
-    if (auto steered = io::steer_by_ssrc(sockets[0].fd(), count); !steered) return steered.error();
-  }
+// In the workers' order, which is the order of the group.
+Result<std::vector<io::UdpSocket>> open_sockets(const Endpoint& listen, std::size_t count) {
+  auto sockets = io::UdpSocket::open_group(listen, count);
+  if (!sockets || count == 1) return sockets;
+  if (auto steered = io::steer_by_ssrc(sockets.value()[0].fd(), count); !steered)
+    return steered.error();
   return sockets;
 }
 
