@@ -149,7 +149,8 @@ Core::State::State(const CoreOptions& o, std::span<SlotStats* const> s)
       stats(s.begin(), s.end()),
       channels(o.channels_max, o.sessions_max, o.sessions_max + o.remote_slots_max),
       own_unproven(o.unproven == nullptr ? std::make_unique<UnprovenAddresses>(o.seed) : nullptr),
-      transports(o.sessions_max, o.unproven == nullptr ? *own_unproven : *o.unproven,
+      transports(o.sessions_max, o.session_memory,
+                 o.unproven == nullptr ? *own_unproven : *o.unproven,
                  s.empty() ? nullptr : s[o.worker.value], counters),
       remote_slots(o.remote_slots_max),
       remote_by_ssrc(o.remote_slots_max, o.seed),
@@ -593,6 +594,10 @@ Counters& Core::counters() {
 }
 const Counters& Core::counters() const {
   return state_->counters;
+}
+
+std::size_t Core::session_memory_size(std::size_t sessions_max) {
+  return sessions_max * sizeof(SessionRecord);
 }
 
 std::size_t Core::slot_bytes() const {

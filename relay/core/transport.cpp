@@ -1,29 +1,37 @@
 #include "relay/core/transport.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "relay/base/check.h"
 
 namespace earshot {
 
-Transports::Transports(std::size_t slots_count, UnprovenAddresses& unproven, SlotStats* stats,
-                       Counters& counters)
+Transports::Transports(std::size_t slots_count, std::span<std::uint8_t> session_memory,
+                       UnprovenAddresses& unproven, SlotStats* stats, Counters& counters)
     : slots_count_(slots_count),
-      record_memory_(slots_count * sizeof(SessionRecord)),
+      record_memory_(session_memory.empty() ? slots_count * sizeof(SessionRecord) : 0),
       key_memory_(slots_count * sizeof(crypto::AeadKey)),
-      records_(reinterpret_cast<SessionRecord*>(record_memory_.bytes().data())),
+      records_(reinterpret_cast<SessionRecord*>(
+          session_memory.empty() ? record_memory_.bytes().data() : session_memory.data())),
       keys_(reinterpret_cast<crypto::AeadKey*>(key_memory_.bytes().data())),
       transports_(slots_count),
       unproven_(unproven),
       stats_(stats),
-      counters_(counters) {}
+      counters_(counters) {
+  RELAY_CHECK(session_memory.empty() ||
+              session_memory.size() >= slots_count * sizeof(SessionRecord));
+  RELAY_CHECK(reinterpret_cast<std::uintptr_t>(records_) % alignof(SessionRecord) == 0);
+  // Taking up the sessions of another process is not written yet; it begins here.
+  RELAY_CHECK(std::none_of(records_, records_ + slots_count,
+                           [](const SessionRecord& r) { return r.is_open(); }));
+}
 
 void Transports::open_slot(const OpenSlot& command) {
   SessionRecord& r = record(command.slot.ssrc.slot());
   RELAY_CHECK(!r.is_open());
   r = {};
-  r.version = SessionRecord::current_version;
   r.slot = command.slot;
   r.channel = command.channel;
   r.grants = command.grants;
@@ -31,6 +39,9 @@ void Transports::open_slot(const OpenSlot& command) {
   r.is_deafened = command.is_deafened;
   r.signalling_peer = command.signalling_peer;
   transports_[r.slot.ssrc.slot().value] = {};
+  // Last, so that a process that ends in between leaves a whole record or none.
+  std::atomic_signal_fence(std::memory_order_release);
+  r.version = SessionRecord::current_version;
 }
 
 void Transports::close_slot(SlotIndex slot) {
@@ -43,13 +54,16 @@ void Transports::close_slot(SlotIndex slot) {
 void Transports::install_key(Time now, const InstallKey& command) {
   const SlotIndex slot = command.slot.ssrc.slot();
   SessionRecord& r = record(slot);
+  r.has_key = false;
+  std::atomic_signal_fence(std::memory_order_release);
   r.mode = command.mode;
   r.key = command.key;
-  r.has_key = true;
   // A client that does not know this key yet must not receive anything under it.
   r.may_send = false;
   keys_[slot.value].set(command.mode, command.key);
   nonces_begin(r.nonces, command.nonce_start);
+  std::atomic_signal_fence(std::memory_order_release);
+  r.has_key = true;
   transports_[slot.value].fresh_key_asked = false;
   transports_[slot.value].has_event_fresh_key = false;
   declare(now, slot, command.declared);

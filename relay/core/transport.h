@@ -54,14 +54,18 @@ struct OpenedDatagram {
 
 class Transports {
  public:
-  Transports(std::size_t slots_count, UnprovenAddresses& unproven, SlotStats* stats,
-             Counters& counters);
+  // `session_memory` as in CoreOptions.
+  Transports(std::size_t slots_count, std::span<std::uint8_t> session_memory,
+             UnprovenAddresses& unproven, SlotStats* stats, Counters& counters);
 
   bool contains(SlotIndex slot) const { return slot.value < slots_count_; }
   SessionRecord& record(SlotIndex slot) { return records_[slot.value]; }
   Transport& operator[](SlotIndex slot) { return transports_[slot.value]; }
   SlotStats* stats(SlotIndex slot) { return stats_ == nullptr ? nullptr : stats_ + slot.value; }
-  bool is_locked() const { return record_memory_.is_locked() && key_memory_.is_locked(); }
+  // Of its own memory.
+  bool is_locked() const {
+    return (record_memory_.is_empty() || record_memory_.is_locked()) && key_memory_.is_locked();
+  }
   std::size_t slot_bytes() const {
     return sizeof(SessionRecord) + sizeof(crypto::AeadKey) + sizeof(Transport);
   }
@@ -96,7 +100,7 @@ class Transports {
   void note_nonces(SlotIndex slot, std::uint32_t moves_before);
 
   std::size_t slots_count_;
-  crypto::SecretMemory record_memory_;
+  crypto::SecretMemory record_memory_;  // empty if the shell handed some in
   crypto::SecretMemory key_memory_;
   SessionRecord* records_;
   crypto::AeadKey* keys_;
