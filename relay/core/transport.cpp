@@ -54,6 +54,9 @@ void Transports::close_slot(SlotIndex slot) {
 void Transports::install_key(Time now, const InstallKey& command) {
   const SlotIndex slot = command.slot.ssrc.slot();
   SessionRecord& r = record(slot);
+  // Counters begin anew with a new key only.
+  if (r.has_key && r.mode == command.mode && crypto::equal_constant_time(r.key, command.key))
+    return declare(now, slot, command.declared);
   r.has_key = false;
   std::atomic_signal_fence(std::memory_order_release);
   r.mode = command.mode;

@@ -214,3 +214,22 @@ TEST_CASE("one unproven listener hears a busy channel, however many workers ther
   }
   CHECK(heard == 150 * speakers.size());
 }
+
+TEST_CASE("all of loopback counts as proven") {
+  CoreRig rig;
+  const auto channel = rig.open_channel(0);
+  auto speaker = rig.join(60, channel);
+  const Endpoint loopback{make_v4(127, 0, 0, 9), 4'000};
+  for (std::uint16_t i = 1; i <= 20; ++i) {
+    const SlotRef slot{make_ssrc({0}, {0}, {i}), {i}};
+    rig.command(OpenSlot{slot, channel, {}, false, false, peer});
+    rig.discover(loopback, slot.ssrc);
+    rig.command(
+        InstallKey{slot, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(i), loopback, 3});
+    rig.command(StartSending{slot});
+  }
+  for (int i = 0; i < 200; ++i) {
+    rig.now = rig.now + milliseconds(10);
+    REQUIRE(rig.speak(speaker).size() == 20);
+  }
+}

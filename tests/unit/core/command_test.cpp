@@ -81,3 +81,32 @@ TEST_CASE("an address is tracked for the slot's present life") {
   keep_alive(b.address);
   CHECK(stamp(2) == static_cast<std::uint64_t>(rig.now.ns));
 }
+
+TEST_CASE("a key that is installed already keeps its counters; another one stops sending") {
+  CoreRig rig;
+  const auto channel = rig.open_channel(0);
+  auto speaker = rig.join(1, channel);
+  auto listener = rig.join(2, channel);
+  const auto counter = [&] {
+    const auto sent = rig.speak(speaker);
+    REQUIRE(sent.size() == 1);
+    return listener.client->open(sent[0].bytes).value().counter;
+  };
+  const auto first = counter();
+  const auto old = listener.client->seal(1, 1, std::vector<std::uint8_t>{1, 2, 3});
+  CHECK(rig.feed(listener.address, old).size() == 1);
+  InstallKey again{listener.slot, crypto::AeadMode::xchacha20_poly1305_rtpsize,
+                   test_key(listener.slot.generation.value), listener.address,
+                   0x12345678 & (limits::nonce_space - 1)};
+  rig.command(again);
+  CHECK(counter() != first);
+  CHECK(rig.feed(listener.address, old).empty());
+  CHECK(rig.drops(DropReason::replayed) == 1);
+  again.key = test_key(4'711);
+  rig.command(again);
+  CHECK(rig.speak(speaker).empty());
+  rig.command(StartSending{listener.slot});
+  const auto sent = rig.speak(speaker);
+  REQUIRE(sent.size() == 1);
+  CHECK_FALSE(listener.client->open(sent[0].bytes).has_value());
+}
