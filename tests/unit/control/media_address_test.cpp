@@ -87,6 +87,13 @@ TEST_CASE("Ready tells an address that clients can reach, IPv4 if there is one")
        "2001:db8::1"},
       {"loopback only", "[::]:1", "", "", true, {"198.51.100.7"}, "127.0.0.1"},
       {"loopback only, IPv6", "[::1]:1", "", "", true, {"198.51.100.7"}, "::1"},
+      {"bound to all of IPv4, IPv6 advertised",
+       "0.0.0.0:1",
+       "",
+       "2001:db8::1",
+       false,
+       {"127.0.0.1"},
+       "127.0.0.1"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.what);
