@@ -349,10 +349,10 @@ std::string place(const std::string& file, const toml::source_region& source) {
 
 Result<void> read_file(const std::string& name, Config& config) {
   std::ifstream stream(name);
-  if (!stream) return Error{name + ": cannot be read"};
+  stream.peek();  // a folder opens like a file, and fails only now
+  if (!stream.is_open() || stream.bad()) return Error{name + ": cannot be read"};
   std::ostringstream content;
   content << stream.rdbuf();
-  if (!stream) return Error{name + ": cannot be read"};
   const auto parsed = toml::parse(content.str(), name);
   if (!parsed) {
     return Error{place(name, parsed.error().source()) + ": " +

@@ -279,6 +279,9 @@ TEST_CASE("a file that cannot be read is named") {
   const auto absent = load_config({"/nonexistent/relay.toml", {}});
   REQUIRE_FALSE(absent.ok());
   CHECK(absent.error().text == "/nonexistent/relay.toml: cannot be read");
+  const auto folder = load_config({fs::temp_directory_path().string(), {}});
+  REQUIRE_FALSE(folder.ok());
+  CHECK(folder.error().text == fs::temp_directory_path().string() + ": cannot be read");
 }
 
 TEST_CASE("relative files are relative to the file that names them; in settings to the folder") {
