@@ -1,6 +1,7 @@
 #include "relay/control/config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -257,13 +258,21 @@ Complaint check_region(const std::string& name) {
   return name.empty() ? std::nullopt : check_cluster_name(name);
 }
 
-// "HOST:PORT" or nothing.
+// "HOST:PORT" or nothing. An IPv6 address stands in brackets.
 Complaint check_public_endpoint(const std::string& endpoint) {
   if (endpoint.empty()) return std::nullopt;
   const auto colon = endpoint.rfind(':');
-  const bool has_port = colon != std::string::npos && colon > 0 && colon + 1 < endpoint.size() &&
-                        endpoint.find_first_not_of("0123456789", colon + 1) == std::string::npos;
-  if (has_port && endpoint.find_first_of("/ ") == std::string::npos) return std::nullopt;
+  const std::string host = endpoint.substr(0, colon);
+  std::uint16_t port = 0;
+  if (colon != std::string::npos) {
+    const char* const end = endpoint.data() + endpoint.size();
+    const auto parsed = std::from_chars(endpoint.data() + colon + 1, end, port);
+    if (parsed.ptr != end) port = 0;
+  }
+  const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+  const bool is_host = !host.empty() && host.find_first_of("/ ") == std::string::npos &&
+                       (has_brackets || host.find(':') == std::string::npos);
+  if (is_host && port != 0) return std::nullopt;
   return "must be \"HOST:PORT\" without a scheme, or empty";
 }
 

@@ -230,6 +230,12 @@ TEST_CASE("every error names file, line and key") {
        ":2: gateway.listen " + listen + ", or a list of such"},
       {"[gateway]\nendpoint = \"wss://example.org:443\"",
        ":2: gateway.endpoint must be \"HOST:PORT\" without a scheme, or empty"},
+      {"[gateway]\nendpoint = \"example.org:0\"",
+       ":2: gateway.endpoint must be \"HOST:PORT\" without a scheme, or empty"},
+      {"[gateway]\nendpoint = \"example.org:65536\"",
+       ":2: gateway.endpoint must be \"HOST:PORT\" without a scheme, or empty"},
+      {"[gateway]\nendpoint = \"2001:db8::1:443\"",
+       ":2: gateway.endpoint must be \"HOST:PORT\" without a scheme, or empty"},
       {"[gateway]\nendpoint = \"example.org\"",
        ":2: gateway.endpoint must be \"HOST:PORT\" without a scheme, or empty"},
       {"[gateway]\ntls_cert = 1", ":2: gateway.tls_cert must be the name of a file"},
@@ -309,6 +315,7 @@ TEST_CASE("settings are TOML values, or plain text where they are none") {
   CHECK(with({"gateway.listen=127.0.0.1:0"}).gateway_listen.size() == 1);
   CHECK(with({"gateway.endpoint=voice.example.org:443"}).gateway_endpoint ==
         "voice.example.org:443");
+  CHECK(with({"gateway.endpoint=[2001:db8::1]:443"}).gateway_endpoint == "[2001:db8::1]:443");
   CHECK(with({"gateway.endpoint="}).gateway_endpoint.empty());
   CHECK(with({"cluster.name=a=b"}).cluster_name == "a=b");
   // A text that happens to be another TOML value.
