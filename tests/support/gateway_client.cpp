@@ -70,6 +70,10 @@ void GatewayClient::send_binary(std::string_view message) {
   if (is_open()) events_.on_binary(*connection_, message);
 }
 
+gateway::HttpResponse GatewayClient::request(const gateway::HttpRequest& request) {
+  return events_.on_request(*connection_, request);
+}
+
 void GatewayClient::send(const Json& message) {
   send_text(message.dump());
 }

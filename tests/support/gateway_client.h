@@ -43,6 +43,7 @@ class GatewayClient {
   void send(const Json& message);
   void send_text(std::string_view message);
   void send_binary(std::string_view message);
+  gateway::HttpResponse request(const gateway::HttpRequest& request);
   // Its close frame; or the connection breaks.
   void leave(std::uint16_t code = 1000);
   void cut() { leave(1006); }
