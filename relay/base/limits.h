@@ -114,6 +114,8 @@ inline constexpr std::size_t replay_window_bits = 1'024;
 inline constexpr Duration heartbeat_interval = milliseconds(13'750);
 inline constexpr int heartbeats_missed_max = 3;
 inline constexpr Duration resume_window = seconds(60);
+// How often the controller looks at deadlines: 10,000 sessions at 0.1 us are 0.4 % of a core.
+inline constexpr Duration sweep_interval = milliseconds(250);
 inline constexpr Duration handshake_time_max = seconds(10);
 inline constexpr Duration identify_time_max = seconds(15);
 // Between Ready and Select Protocol; one library hangs in discovery for 30 s and recovers.

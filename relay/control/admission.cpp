@@ -5,8 +5,6 @@
 namespace earshot::control {
 namespace {
 
-// A typing mistake in an application hits one user a few times; what goes on beyond that is slowed.
-constexpr std::size_t bad_tokens_free = 10;
 constexpr Duration bad_token_memory = seconds(60);
 constexpr Duration delay_max = seconds(30);
 
@@ -44,8 +42,8 @@ void Admission::on_bad_token(Time now, const IpAddress& peer) {
   Address& address = addresses_[key_of(peer)];
   if (now - address.last_bad_token > bad_token_memory) address.bad_tokens = 0;
   address.last_bad_token = now;
-  if (++address.bad_tokens <= bad_tokens_free) return;
-  const auto excess = static_cast<std::int64_t>(address.bad_tokens - bad_tokens_free);
+  if (++address.bad_tokens <= bad_tokens_max_) return;
+  const auto excess = static_cast<std::int64_t>(address.bad_tokens - bad_tokens_max_);
   address.refused_until = now + std::min(milliseconds(100) * excess, delay_max);
 }
 

@@ -13,8 +13,9 @@ namespace earshot::control {
 
 class Admission {
  public:
-  explicit Admission(std::size_t unidentified_per_address_max)
-      : unidentified_max_(unidentified_per_address_max) {}
+  Admission(std::size_t unidentified_per_address_max, std::size_t bad_tokens_per_address_max)
+      : unidentified_max_(unidentified_per_address_max),
+        bad_tokens_max_(bad_tokens_per_address_max) {}
 
   // A new connection: counts it if it may come in.
   [[nodiscard]] bool admit(Time now, const IpAddress& peer);
@@ -25,7 +26,8 @@ class Admission {
   // It has ended.
   void on_released(const IpAddress& peer);
 
-  // After several bad tokens within a minute the address waits before its next connection.
+  // Beyond that many bad tokens, each within a minute of the last, the address waits before its
+  // next connection.
   void on_bad_token(Time now, const IpAddress& peer);
   // Forgets addresses of which nothing is left to remember. Call it every few seconds.
   void sweep(Time now);
@@ -41,6 +43,7 @@ class Admission {
   };
 
   std::size_t unidentified_max_;
+  std::size_t bad_tokens_max_;
   std::map<IpAddress, Address> addresses_;
 };
 

@@ -37,10 +37,12 @@ void Commands::poll() {
       pending.pop_front();
     }
   }
-  // What is called may send more; that is done in a later poll.
-  auto ready = std::move(ready_);
-  ready_.clear();
-  for (const auto& waiter : ready) waiter->done();
+  // What is called may send more, and add to what is ready.
+  while (!ready_.empty()) {
+    const auto waiter = std::move(ready_.front());
+    ready_.pop_front();
+    waiter->done();
+  }
 }
 
 }  // namespace earshot::control

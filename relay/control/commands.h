@@ -23,7 +23,7 @@ class Commands {
     explicit Batch(Commands& commands) : commands_(commands) {}
     Batch& send(WorkerIndex worker, const Command& command);
     Batch& send(WorkerMask workers, const Command& command);
-    // Calls `done` from a later poll(), or from the next one when the batch is empty.
+    // Calls `done` from poll(), never from here.
     void then(std::function<void()> done);
 
    private:

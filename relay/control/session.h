@@ -3,15 +3,14 @@
 // until its time is up.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "crypto/keys.h"
+#include "crypto/aead.h"
 #include "relay/control/membership.h"
+#include "relay/control/token_memory.h"
 #include "relay/gateway/connection.h"
 #include "relay/gateway/gateway_session.h"
 #include "relay/gateway/resume_buffer.h"
@@ -21,20 +20,25 @@ namespace earshot::control {
 
 struct Session;
 
-// A WebSocket and the rules it is under; `session` once it has identified or resumed.
+// A WebSocket and the rules it is under.
 struct Client {
-  Client(gateway::Connection& c, std::optional<int> version, Time now)
-      : connection(c), rules(version, now) {}
+  Client(std::uint64_t i, gateway::Connection& c, std::optional<int> version, Time now)
+      : id(i), connection(c), rules(version, now) {}
+
+  std::uint64_t id;
   gateway::Connection& connection;
   gateway::GatewaySession rules;
-  Session* session = nullptr;
-  std::uint64_t id = 0;
+  Session* session = nullptr;  // once it has identified or resumed
+  bool is_identified = false;  // no longer counted among the unidentified of its address
 };
 
-using TokenHash = std::array<std::uint8_t, 32>;
-
 struct Session {
-  enum class Phase : std::uint8_t { opening, ready, keying, live, ending };
+  enum class Phase : std::uint8_t {
+    opening,  // the slot is being opened
+    ready,    // Ready is sent
+    keying,   // the key is on its way to the worker
+    live,     // Session Description (op 4) is sent
+  };
 
   std::uint64_t id = 0;  // of this node, never reused
   gateway::Claims claims;
@@ -42,23 +46,25 @@ struct Session {
   int version = 8;
   Phase phase = Phase::opening;
   Client* client = nullptr;  // nullptr while it waits to be resumed
-  MemberId member = 0;
+  MemberId member = 0;       // 0 until it has a slot
   Ssrc ssrc;
   IpAddress signalling_peer;
-  Time detached_at;
   Time attached_at;
+  Time detached_at;
 
-  crypto::Key key;
+  std::optional<std::uint32_t> key;  // its place in the key store
   crypto::AeadMode mode = crypto::AeadMode::xchacha20_poly1305_rtpsize;
-  bool has_key = false;
-  bool is_description_sent = false;  // op 4 is out
-  bool is_description_delivered =
-      false;  // and has left our send queue, or the client has answered since
+  std::optional<gateway::SelectProtocol> next_select;  // came while the key was on its way
+  std::uint64_t description_position = 0;              // of the end of op 4 in its connection
+  std::optional<Time> description_acknowledged_at;     // by the peer's TCP
+  bool is_description_delivered = false;               // a latch: media may go out
 
-  bool has_spoken = false;  // an op 5 of its own, or audio
+  Time keep_alive_seen;          // its last keep-alive as of the last look
+  Duration keep_alive_interval;  // between the last two
+
   std::uint32_t speaking_flags = 0;
-  gateway::ResumeBuffer buffer;  // v8
-  // Below v8: who left since the heartbeat before the last one.
+  gateway::ResumeBuffer buffer;  // from v8 on
+  // Below v8: who has left since the heartbeat before the last one.
   std::vector<std::string> left_recently;
   std::vector<std::string> left_before;
 

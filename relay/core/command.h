@@ -80,7 +80,7 @@ struct SetDeclaredAddress {
   Endpoint declared;
 };
 
-// Op 4 has reached the client: from now on it may receive. Never taken back.
+// Op 4 has reached the client: from now on it may receive, until another key is installed.
 struct StartSending {
   SlotRef slot;
 };

@@ -26,7 +26,7 @@ struct SessionRecord {
   bool is_muted;
   bool is_deafened;
   bool has_key;
-  bool may_send;          // op 4 has reached the client; a latch
+  bool may_send;          // op 4 with this key has reached the client; a latch
   bool is_remote_proven;  // the present remote is the signalling peer's IP, loopback, or sent an
                           // authentic packet
   crypto::AeadMode mode;

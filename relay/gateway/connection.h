@@ -53,6 +53,10 @@ class Connection {
   virtual void abort() = 0;
   // Bytes that the kernel has not taken yet, TLS records included.
   virtual std::size_t send_queue_bytes() const = 0;
+  // Bytes of the connection so far, those still queued included, TLS records as they are. What was
+  // sent before position p is with the peer's TCP once acknowledged_position() >= p.
+  virtual std::uint64_t sent_position() const = 0;
+  virtual std::uint64_t acknowledged_position() const = 0;
 
   // The owner above the seam keeps what it needs here.
   void* context = nullptr;

@@ -32,6 +32,7 @@ enum class CloseCode : std::uint16_t {
   unknown_protocol = 4012,
   disconnected = 4014,
   unknown_mode = 4016,
+  e2ee_required = 4017,
   bad_request = 4020,
   rate_limited = 4021,
   channel_closed = 4022,

@@ -1,8 +1,11 @@
 #include "relay/gateway/listener_connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -52,6 +55,13 @@ void ListenerConnection::close(std::uint16_t code, std::string_view reason) {
 
 void ListenerConnection::abort() {
   end(true);
+}
+
+std::uint64_t ListenerConnection::acknowledged_position() const {
+  int unacknowledged = 0;
+  if (is_socket_closed_ || ::ioctl(descriptor_, SIOCOUTQ, &unacknowledged) != 0) return 0;
+  const auto waiting = static_cast<std::uint64_t>(unacknowledged);
+  return written_ - std::min(written_, waiting);
 }
 
 // Encrypts the scratch frames. A queue too long may only mean that the socket was not asked yet.
@@ -140,6 +150,7 @@ bool ListenerConnection::write_some() {
       return false;
     }
     tls_.consume(static_cast<std::size_t>(size));
+    written_ += static_cast<std::uint64_t>(size);
   }
   return true;
 }

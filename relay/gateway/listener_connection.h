@@ -29,6 +29,8 @@ class ListenerConnection final : public Connection {
   void close(std::uint16_t code, std::string_view reason) override;
   void abort() override;
   std::size_t send_queue_bytes() const override { return tls_.output().size(); }
+  std::uint64_t sent_position() const override { return written_ + tls_.output().size(); }
+  std::uint64_t acknowledged_position() const override;
 
   // Takes the descriptor over, unless it answers false.
   bool open();
@@ -98,6 +100,7 @@ class ListenerConnection final : public Connection {
   bool is_open_ = false;  // on_open was told, on_closed not yet
   int poll_events_ = 0;
   TlsStream tls_;
+  std::uint64_t written_ = 0;  // bytes that the kernel took
   std::unique_ptr<HttpParser> http_;
   std::string held_;  // pipelined requests that wait until the response before them is out
   std::unique_ptr<WebSocket> websocket_;

@@ -1,0 +1,41 @@
+// Who is live in which channel, and what its participants are told of each other: Clients Connect,
+// Speaking, Client Disconnect, and the replay of what a resumed client has missed. Controller
+// thread. It decides nothing about sessions; it only tells.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "relay/control/session.h"
+
+namespace earshot::control {
+
+class Roster {
+ public:
+  // Op 4 is out: the newcomer hears of everybody, and everybody of the newcomer. Once a session.
+  void enter(Session& newcomer);
+  // Everybody else hears that it has gone. Nothing happens if it was not in.
+  void leave(Session& leaver);
+  // An op 5 of its own, passed on unless nothing has changed.
+  void on_speaking(Session& speaker, std::uint32_t flags);
+  // A heartbeat: what it acknowledges need not be kept.
+  void on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack);
+  // Sends op 9 and what the client has missed. False, and nothing is sent, when some of that is no
+  // longer there.
+  bool resume(Session& session, std::optional<std::int64_t> seq_ack);
+
+  // In the order of entering.
+  const std::vector<Session*>& live(const ChannelKey& channel) const;
+
+ private:
+  void tell(Session& session, std::string_view message);
+  void tell_connected(Session& to, const std::vector<Session*>& whom);
+  void tell_speaking(Session& to, const Session& speaker);
+  void tell_state(Session& session);
+
+  std::map<ChannelKey, std::vector<Session*>> live_;
+};
+
+}  // namespace earshot::control

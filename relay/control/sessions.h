@@ -1,0 +1,147 @@
+// The signalling sessions of a node: who identifies, resumes, takes over and leaves, and what that
+// means for channels and media. Controller thread; sans-IO: connections are an interface, time
+// comes from the clock that it is given. Channels and slots are Membership's business, keys
+// Keying's, and what participants are told of each other is the Roster's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "relay/control/admission.h"
+#include "relay/control/keying.h"
+#include "relay/control/mapping_watch.h"
+#include "relay/control/membership.h"
+#include "relay/control/moderation.h"
+#include "relay/control/roster.h"
+#include "relay/control/session.h"
+#include "relay/control/token_memory.h"
+#include "relay/core/event.h"
+#include "relay/gateway/connection.h"
+#include "relay/gateway/token.h"
+
+namespace earshot::control {
+
+struct Clock {
+  std::function<Time()> monotonic;
+  std::function<std::int64_t()> unix_seconds;
+};
+
+struct SessionsOptions {
+  Endpoint media;                       // what Ready tells: where this node's media port is reached
+  std::vector<crypto::AeadMode> modes;  // in order of preference
+  std::size_t unidentified_per_address_max = 64;
+  std::size_t bad_tokens_per_address_max = 10;
+};
+
+// Since the start; only ever growing.
+struct SessionsCounters {
+  std::uint64_t identified = 0;
+  std::uint64_t resumed = 0;
+  std::uint64_t resumes_refused = 0;
+  std::uint64_t taken_over = 0;
+  std::uint64_t tokens_refused = 0;
+  std::uint64_t capacity_refused = 0;
+  std::uint64_t fresh_keys = 0;     // closed with 4009 because nonces were about to meet
+  std::uint64_t mappings_lost = 0;  // closed with 4009 because keep-alives had stopped
+};
+
+class Sessions final : public gateway::ConnectionEvents {
+ public:
+  // What is given by reference outlives it.
+  Sessions(Membership& membership, Commands& commands, const gateway::TokenVerifier& verifier,
+           SessionsOptions options, Clock clock);
+  ~Sessions() override;
+
+  // --- From the gateway ---
+  gateway::HttpResponse on_request(gateway::Connection& connection,
+                                   const gateway::HttpRequest& request) override;
+  bool accepts_websocket(const gateway::HttpRequest& request) override;
+  void on_open(gateway::Connection& connection, const gateway::HttpRequest& request) override;
+  void on_text(gateway::Connection& connection, std::string_view message) override;
+  void on_binary(gateway::Connection& connection, std::string_view message) override;
+  void on_drained(gateway::Connection& connection) override;
+  void on_closed(gateway::Connection& connection, std::uint16_t code) override;
+  bool admits(const IpAddress& peer) override;
+  void on_released(const IpAddress& peer) override;
+
+  // --- From the workers ---
+  void on_event(const Event& event);
+
+  // --- Time ---
+  // Every few milliseconds while needs_ticks(): media that waits for op 4 to be delivered.
+  bool needs_ticks() const { return keying_.is_waiting(); }
+  void on_tick() { keying_.on_tick(clock_.monotonic()); }
+  // Every limits::sweep_interval: deadlines of connections and sessions.
+  void on_sweep();
+
+  // --- From the operator ---
+  // Whether or not that user is there now. `done`: nothing comes from (mute) or goes to (deafen) it
+  // any more, after the silence that ends its stream.
+  void set_muted(const ChannelKey& channel, const std::string& user_id, bool is_muted,
+                 std::function<void()> done);
+  void set_deafened(const ChannelKey& channel, const std::string& user_id, bool is_deafened,
+                    std::function<void()> done);
+
+  std::size_t clients_count() const { return clients_.size(); }
+  std::size_t sessions_count() const { return sessions_.size(); }
+  const SessionsCounters& counters() const { return counters_; }
+
+ private:
+  using UserKey = std::pair<std::string, std::string>;  // server, user
+
+  static Client& client_of(gateway::Connection& connection);
+  void react(Client& client, gateway::GatewaySession::Reaction reaction);
+  void on_message(Client& client, const gateway::Identify& message);
+  void on_message(Client& client, const gateway::Resume& message);
+  void on_message(Client& client, const gateway::SelectProtocol& message);
+  void on_message(Client& client, const gateway::Speaking& message);
+  void on_message(Client& client, const gateway::Heartbeat& message);
+  void on_message(Client&, const gateway::Ignored&) {}
+
+  std::optional<gateway::CloseCode> check_identify(const gateway::Identify& message,
+                                                   const TokenHash& hash,
+                                                   const gateway::TokenVerifier::Verdict& verdict);
+  bool is_valid(const gateway::TokenVerifier::Verdict& verdict, const TokenHash& hash) const;
+  Session* find_resumable(const gateway::Resume& message, const TokenHash& hash,
+                          const gateway::TokenVerifier::Verdict& verdict) const;
+  void open(Session& session);
+  void on_opened(std::uint64_t id);
+  void attach(Session& session, Client& client);
+  void detach(Session& session, std::uint16_t code);
+  // Closes the connection with the code, if there is one of each.
+  void end(
+      Session& session, std::optional<gateway::CloseCode> code, std::function<void()> done = [] {});
+  void close(Client& client, gateway::CloseCode code);
+  void track(const SlotRef& slot, const Endpoint& remote);
+  Session* find(std::uint64_t id) const;
+  Session* find(const std::string& server_id, const std::string& user_id) const;
+  void sweep_clients(Time now);
+  void sweep_sessions(Time now);
+
+  Membership& membership_;
+  Commands& commands_;
+  const gateway::TokenVerifier& verifier_;
+  SessionsOptions options_;
+  Clock clock_;
+  Admission admission_;
+  TokenMemory tokens_;
+  Moderation moderation_;
+  MappingWatch mappings_;
+  Roster roster_;
+  Keying keying_;
+  std::map<std::uint64_t, std::unique_ptr<Client>> clients_;
+  std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::map<UserKey, Session*> by_user_;
+  std::map<MemberId, Session*> by_member_;
+  std::uint64_t next_id_ = 1;
+  Time swept_at_;
+  SessionsCounters counters_;
+};
+
+}  // namespace earshot::control
