@@ -141,7 +141,8 @@ void add_pair(Writer& out, const DemoPair& pair, bool is_first_of_listener) {
 }  // namespace
 
 std::string to_ms_text(Duration duration) {
-  return fixed(static_cast<double>(duration.ns) / 1e6, 2, "ms");
+  const double ms = static_cast<double>(duration.ns) / 1e6;
+  return fixed(ms, ms < 100 ? 2 : 0, "ms");
 }
 
 std::string make_table(const DemoState& state, const TableStyle& style) {

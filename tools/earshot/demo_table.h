@@ -32,7 +32,7 @@ struct TableStyle {
 // No line is wider than `columns`.
 std::string make_table(const DemoState& state, const TableStyle& style);
 
-// "0.12 ms"
+// "0.12 ms", "123 ms"
 std::string to_ms_text(Duration duration);
 
 }  // namespace earshot::tools
