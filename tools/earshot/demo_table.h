@@ -29,6 +29,9 @@ struct TableStyle {
   bool has_unicode = false;
 };
 
+// What is said is shown whole up to this length.
+inline constexpr std::size_t saying_length_max = 67;
+
 // No line is wider than `columns`.
 std::string make_table(const DemoState& state, const TableStyle& style);
 

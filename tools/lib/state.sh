@@ -46,7 +46,7 @@ store() {
   shift 2
   if ! error="$( (umask 077; "$@" >"$file.new") 2>&1)"; then
     rm -f -- "$file.new" 2>/dev/null || true
-    die "cannot write $file${error:+: ${error##*$'\n'}}"
+    die "cannot write $file${error:+: ${error##*: }}"
   fi
   chmod "$mode" -- "$file.new"
   mv -f -- "$file.new" "$file"
