@@ -7,6 +7,7 @@ import { until } from './room.mjs';
 export class Dysnomia extends Bot {
   // It sends five, but at once and from one buffer: the same datagram five times.
   static silenceHeard = 1;
+  static cannot = { isRefused: 'it tries the same token for ever' };
 
   constructor(room, { dave = false, ...options } = {}) {
     super(room, options);
