@@ -68,7 +68,7 @@ void AeadKey::clear() {
 
 void AeadKey::seal(std::span<std::uint8_t> data, std::size_t plaintext_size,
                    std::span<const std::uint8_t> aad, const Counter& counter) const {
-  if (!is_set_ || data.size() < plaintext_size + tag_size) std::abort();
+  if (!is_set_ || data.size() < tag_size || data.size() - tag_size < plaintext_size) std::abort();
   if (mode_ == AeadMode::aes256_gcm_rtpsize) {
     const auto nonce = make_nonce<crypto_aead_aes256gcm_NPUBBYTES>(counter);
     crypto_aead_aes256gcm_encrypt_afternm(data.data(), nullptr, data.data(), plaintext_size,

@@ -43,8 +43,8 @@ class alignas(16) AeadKey {
             std::span<const std::uint8_t> aad, const Counter& counter) const;
 
   // Decrypts ciphertext-with-tag in place. On success the plaintext stands in the first data.size()
-  // - tag_size bytes. False if it does not authenticate (then the content of `data` is unspecified)
-  // or is shorter than a tag.
+  // - tag_size bytes. False if it does not authenticate (then the content of `data` is unspecified,
+  // but never plaintext) or is shorter than a tag.
   [[nodiscard]] bool open(std::span<std::uint8_t> data, std::span<const std::uint8_t> aad,
                           const Counter& counter) const;
 

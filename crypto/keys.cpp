@@ -45,7 +45,8 @@ bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::u
 }
 
 void random_bytes(std::span<std::uint8_t> out) {
-  randombytes_buf(out.data(), out.size());
+  // libsodium declares the pointer as never null, and that of an empty span may be.
+  if (!out.empty()) randombytes_buf(out.data(), out.size());
 }
 
 SecretMemory::SecretMemory(std::size_t size) : size_(size) {

@@ -10,6 +10,12 @@ namespace {
 constexpr std::string_view alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+// libsodium declares its pointers as never null, and that of an empty span may be.
+const std::uint8_t* data_of(std::span<const std::uint8_t> bytes) {
+  static constexpr std::uint8_t nothing = 0;
+  return bytes.empty() ? &nothing : bytes.data();
+}
+
 std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> expand(
     std::span<const std::uint8_t, ed25519_seed_size> seed, std::uint8_t* public_key) {
   std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> secret;
@@ -23,8 +29,8 @@ std::array<std::uint8_t, hmac_size> hmac_sha256(std::span<const std::uint8_t> ke
                                                 std::span<const std::uint8_t> message) {
   crypto_auth_hmacsha256_state state;
   std::array<std::uint8_t, hmac_size> mac;
-  crypto_auth_hmacsha256_init(&state, key.data(), key.size());
-  crypto_auth_hmacsha256_update(&state, message.data(), message.size());
+  crypto_auth_hmacsha256_init(&state, data_of(key), key.size());
+  crypto_auth_hmacsha256_update(&state, data_of(message), message.size());
   crypto_auth_hmacsha256_final(&state, mac.data());
   sodium_memzero(&state, sizeof state);
   return mac;

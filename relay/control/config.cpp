@@ -30,8 +30,9 @@ struct Key {
 // --- Values -------------------------------------------------------------------------------------
 
 std::string quote(std::string_view text) {
+  const toml::value<std::string> value{std::string(text)};
   std::ostringstream out;
-  out << toml::value<std::string>(std::string(text));
+  out << toml::toml_formatter(value, toml::format_flags::none);
   return out.str();
 }
 

@@ -13,6 +13,11 @@ namespace {
 constexpr std::uint8_t silence_frame[] = {0xF8, 0xFF, 0xFE};
 constexpr int silence_frames = 5;
 constexpr std::uint32_t frame_ticks = 960;  // 20 ms
+// Sequence numbers up to the last injected one that may still come: as far as packets are
+// reordered. Further back is a sender that begins anew.
+constexpr std::uint16_t silenced_window = 128;
+// So far behind it nothing of it can come any more (the replay window).
+constexpr std::uint16_t silenced_over = 1'024;
 
 constexpr Rate speech_rate{limits::packets_per_second_max, limits::packet_bucket_depth};
 constexpr Rate foreign_source_rate{limits::foreign_opens_per_source_per_second,
@@ -26,6 +31,16 @@ constexpr Rate discovery_worker_rate{limits::discovery_replies_per_worker_per_se
 
 bool is_silence(std::span<const std::uint8_t> frame) {
   return std::equal(frame.begin(), frame.end(), std::begin(silence_frame), std::end(silence_frame));
+}
+
+// Have the listeners seen this sequence number already, as silence that a mute injected?
+bool is_in_silence(Transport& t, std::uint16_t sequence) {
+  if (!t.is_behind_silence) return false;
+  const auto behind = static_cast<std::uint16_t>(t.silenced_through - sequence);
+  if (behind < silenced_window) return true;
+  const auto ahead = static_cast<std::uint16_t>(sequence - t.silenced_through);
+  if (ahead > silenced_over) t.is_behind_silence = false;
+  return false;
 }
 
 struct IntegerHash {
@@ -63,20 +78,20 @@ struct Core::State {
   void forward(Time now, const Channel& channel, const OpenedPacket& packet, Outbox& out);
   DropReason on_forwarded(Time now, const OpenedPacket& in, Outbox& out);
 
-  void on(const Fence&) {}
-  void on(const OpenChannel& c) { channels.open(c); }
-  void on(const CloseChannel& c) { channels.close(c.channel); }
-  void on(const SetChannelWorkers& c);
-  void on(const OpenSlot& c);
-  void on(const OpenRemoteSlot& c);
-  void on(const CloseSlot& c);
-  void on(const InstallKey& c);
-  void on(const SetDeclaredAddress& c);
-  void on(const StartSending& c);
-  void on(const SetSignallingPeer& c);
-  void on(const SetMuted& c);
-  void on(const SetDeafened& c);
-  void on(const TrackAddress& c);
+  void on(Time, const Fence&) {}
+  void on(Time, const OpenChannel& c) { channels.open(c); }
+  void on(Time, const CloseChannel& c) { channels.close(c.channel); }
+  void on(Time, const SetChannelWorkers& c);
+  void on(Time, const OpenSlot& c);
+  void on(Time, const OpenRemoteSlot& c);
+  void on(Time, const CloseSlot& c);
+  void on(Time now, const InstallKey& c);
+  void on(Time now, const SetDeclaredAddress& c);
+  void on(Time, const StartSending& c);
+  void on(Time now, const SetSignallingPeer& c);
+  void on(Time, const SetMuted& c);
+  void on(Time, const SetDeafened& c);
+  void on(Time, const TrackAddress& c);
   void close_remote_slot(SlotRef slot);
   void inject_silence(Time now, Outbox& out);
 
@@ -209,7 +224,7 @@ DropReason Core::State::on_discovery(Time now, const Datagram& in, bool is_hande
   out.push(in.remote, in.local, reply);
   ++counters[Counter::datagrams_offered];
   ++counters[Counter::discovery_replies];
-  transports.on_discovery(slot, in.remote.ip);
+  transports.on_discovery(now, slot, in.remote.ip, in.local);
   note_events(slot);
   return DropReason::none;
 }
@@ -224,7 +239,7 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
 
   const OpenedDatagram opened = transports.open(slot, *header, in.bytes);
   const SessionRecord& record = transports.record(slot);
-  if (opened.reason == DropReason::none) transports.follow(now, slot, in, opened.is_newest);
+  if (opened.is_authentic) transports.follow(now, slot, in, opened.is_newest);
   note_events(slot);
   if (opened.reason != DropReason::none) return opened.reason;
   if (header->payload_type != wire::opus_payload_type) return DropReason::wrong_payload_type;
@@ -269,14 +284,16 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
   const SessionRecord& record = transports.record(slot);
   Transport& t = transports[slot];
   if (!record.grants.speak) return DropReason::not_allowed;
-  if (record.is_muted) return DropReason::muted;
-  if (!t.rate.take(now, speech_rate)) return DropReason::rate;
-  if (t.is_behind_silence) {
-    // The listeners have seen these sequence numbers already, as silence.
-    if (static_cast<std::int16_t>(header.sequence - t.silenced_through) <= 0)
-      return DropReason::muted;
-    t.is_behind_silence = false;
+  // Looked at while muted too: whoever talks on does not come round to these numbers again.
+  const bool is_behind_silence = is_in_silence(t, header.sequence);
+  if (record.is_muted || is_behind_silence) {
+    if (!t.stream.is_duplicate(header.sequence, header.timestamp)) {
+      t.stream.on_packet(in.arrival, header.sequence, header.timestamp);
+      publish_stream(slot);
+    }
+    return DropReason::muted;
   }
+  if (!t.rate.take(now, speech_rate)) return DropReason::rate;
   if (t.stream.is_duplicate(header.sequence, header.timestamp)) {
     if (SlotStats* s = transports.stats(slot)) add(s->duplicates, 1);
     return DropReason::duplicate;
@@ -329,13 +346,13 @@ SessionRecord* Core::State::find(SlotRef slot) {
   return record.is_open() && record.slot == slot ? &record : nullptr;
 }
 
-void Core::State::on(const SetChannelWorkers& c) {
+void Core::State::on(Time, const SetChannelWorkers& c) {
   Channel* channel = channels.find(c.channel);
   RELAY_CHECK(channel != nullptr);
   channel->workers = c.workers;
 }
 
-void Core::State::on(const OpenSlot& c) {
+void Core::State::on(Time, const OpenSlot& c) {
   Channel* channel = channels.find(c.channel);
   RELAY_CHECK(channel != nullptr && is_own(c.slot.ssrc) && transports.contains(c.slot.ssrc.slot()));
   RELAY_CHECK(channel->participants_count < limits::channel_participants_per_worker_max);
@@ -345,7 +362,7 @@ void Core::State::on(const OpenSlot& c) {
   if (SlotStats* s = transports.stats(slot)) s->reset();
 }
 
-void Core::State::on(const OpenRemoteSlot& c) {
+void Core::State::on(Time, const OpenRemoteSlot& c) {
   RELAY_CHECK(!is_own(c.slot.ssrc) && channels.find(c.channel) != nullptr &&
               !free_remote_slots.empty());
   RELAY_CHECK(remote_by_ssrc.find(c.slot.ssrc.value) == nullptr);
@@ -355,7 +372,7 @@ void Core::State::on(const OpenRemoteSlot& c) {
   remote_by_ssrc.insert(c.slot.ssrc.value, index);
 }
 
-void Core::State::on(const CloseSlot& c) {
+void Core::State::on(Time, const CloseSlot& c) {
   if (!is_own(c.slot.ssrc)) return close_remote_slot(c.slot);
   SessionRecord* record = find(c.slot);
   RELAY_CHECK(record != nullptr);
@@ -377,31 +394,31 @@ void Core::State::close_remote_slot(SlotRef slot) {
   remote_by_ssrc.erase(slot.ssrc.value);
 }
 
-void Core::State::on(const InstallKey& c) {
+void Core::State::on(Time now, const InstallKey& c) {
   RELAY_CHECK(find(c.slot) != nullptr && crypto::is_available(c.mode));
-  transports.install_key(c);
+  transports.install_key(now, c);
   note_events(c.slot.ssrc.slot());
 }
 
-void Core::State::on(const SetDeclaredAddress& c) {
+void Core::State::on(Time now, const SetDeclaredAddress& c) {
   RELAY_CHECK(find(c.slot) != nullptr);
-  transports.declare(c.slot.ssrc.slot(), c.declared);
+  transports.declare(now, c.slot.ssrc.slot(), c.declared);
   note_events(c.slot.ssrc.slot());
 }
 
-void Core::State::on(const StartSending& c) {
+void Core::State::on(Time, const StartSending& c) {
   SessionRecord* record = find(c.slot);
   RELAY_CHECK(record != nullptr && record->has_key);
   record->may_send = true;
 }
 
-void Core::State::on(const SetSignallingPeer& c) {
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr);
-  record->signalling_peer = c.signalling_peer;
+void Core::State::on(Time now, const SetSignallingPeer& c) {
+  RELAY_CHECK(find(c.slot) != nullptr);
+  transports.set_signalling_peer(now, c.slot.ssrc.slot(), c.signalling_peer);
+  note_events(c.slot.ssrc.slot());
 }
 
-void Core::State::on(const SetMuted& c) {
+void Core::State::on(Time, const SetMuted& c) {
   SessionRecord* record = find(c.slot);
   RELAY_CHECK(record != nullptr);
   const bool begins = c.is_muted && !record->is_muted;
@@ -412,13 +429,13 @@ void Core::State::on(const SetMuted& c) {
   silence_left = silence_frames;
 }
 
-void Core::State::on(const SetDeafened& c) {
+void Core::State::on(Time, const SetDeafened& c) {
   SessionRecord* record = find(c.slot);
   RELAY_CHECK(record != nullptr);
   record->is_deafened = c.is_deafened;
 }
 
-void Core::State::on(const TrackAddress& c) {
+void Core::State::on(Time, const TrackAddress& c) {
   const std::uint32_t ssrc = c.slot.ssrc.value;
   if (const Endpoint* before = tracked_by_ssrc.find(ssrc)) {
     const SlotRef* holder = tracked_by_address.find(*before);
@@ -494,9 +511,9 @@ void Core::on_forwarded(Time now, const OpenedPacket& in, Outbox& out) {
   }
 }
 
-void Core::on_command([[maybe_unused]] Time now, const Command& command, Outbox& out) {
+void Core::on_command(Time now, const Command& command, Outbox& out) {
   RELAY_CHECK(out.has_room() && state_->silence_left == 0);
-  std::visit([this](const auto& c) { state_->on(c); }, command);
+  std::visit([this, now](const auto& c) { state_->on(now, c); }, command);
 }
 
 void Core::on_timeout(Time now, Outbox& out) {

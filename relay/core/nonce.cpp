@@ -14,6 +14,10 @@ constexpr std::uint32_t form_bits = 0x80000080;
 constexpr std::uint32_t space_mask = limits::nonce_space - 1;
 // Looked at again at least this often, so that a client's progress is noticed in time.
 constexpr std::uint32_t safe_count_max = 4'096;
+// A client's first packets may all be lost, and have used their counters all the same: so many
+// below the lowest that arrived are kept clear of. Half as many make a range that was used before
+// then a meeting: the lowest may still fall a little.
+constexpr std::uint32_t unseen_max = limits::nonce_margin;
 
 std::uint32_t read_big_endian(const crypto::Counter& c) {
   return std::uint32_t{c[0]} << 24 | std::uint32_t{c[1]} << 16 | std::uint32_t{c[2]} << 8 | c[3];
@@ -70,8 +74,9 @@ bool counts(const NonceState& state, const CounterReading& reading, CounterOrder
 std::uint32_t clear_of_big_endian(const NonceState& state, std::uint32_t n) {
   const CounterReading& reading = state.big_endian;
   if (!counts(state, reading, CounterOrder::big_endian)) return limits::nonce_space;
-  const auto lowest = static_cast<std::uint32_t>(reading.lowest);
-  const std::uint64_t span = reading.window.highest() - reading.lowest + limits::nonce_near;
+  const auto lowest = static_cast<std::uint32_t>(reading.lowest) - unseen_max;
+  const std::uint64_t span =
+      reading.window.highest() - reading.lowest + unseen_max + limits::nonce_near;
   if (counter_value(n) - lowest <= span) return 0;
   const std::uint32_t distance = lowest - counter_value(n);
   return distance > 128 ? (distance - 128) / 2 : 0;
@@ -81,8 +86,11 @@ std::uint32_t clear_of_big_endian(const NonceState& state, std::uint32_t n) {
 bool meets_little_endian(const NonceState& state, std::uint32_t n) {
   const CounterReading& reading = state.little_endian;
   if (!counts(state, reading, CounterOrder::little_endian)) return false;
-  const std::uint64_t span = reading.window.highest() - reading.lowest + safe_count_max;
-  return reverse_bytes(counter_value(n)) - static_cast<std::uint32_t>(reading.lowest) <= span;
+  const std::uint64_t span =
+      reading.window.highest() - reading.lowest + unseen_max + safe_count_max;
+  return reverse_bytes(counter_value(n)) -
+             (static_cast<std::uint32_t>(reading.lowest) - unseen_max) <=
+         span;
 }
 
 // How many counters from n on may be taken without looking again: never past the wrap of n, where
@@ -92,8 +100,10 @@ std::uint32_t safe_run(const NonceState& state, std::uint32_t n) {
                    safe_count_max});
 }
 
-// Half the space away, or the best fraction of it that is clear.
+// Half the space away, or the best fraction of it that is clear. Not worth a search once a fresh
+// key was asked for.
 void move_away(NonceState& state) {
+  if (state.fresh_key_needed) return;
   if (state.ranges_count == limits::nonce_ranges_max) {
     state.fresh_key_needed = true;
     return;
@@ -136,18 +146,29 @@ CounterOrder likelier_order(const NonceState& state) {
                                                             : CounterOrder::big_endian;
 }
 
+// Do the relay's counters n in [start, start + count), not past the wrap of n, meet a client's zone
+// of big-endian values?
+bool meets(std::uint32_t start, std::uint32_t count, std::uint32_t zone_start,
+           std::uint64_t zone_span) {
+  if (count == 0) return false;
+  const std::uint32_t first = counter_value(start);
+  const std::uint32_t last = counter_value(start + count - 1);
+  return first - zone_start <= zone_span || zone_start - first <= last - first;
+}
+
 // The client counts on towards counters that the relay used, or towards its own beginning.
 bool is_exhausted_for_big_endian(const NonceState& state) {
   const CounterReading& reading = state.big_endian;
-  const auto at = static_cast<std::uint32_t>(reading.window.highest());
-  if (reading.window.highest() - reading.lowest >= (std::uint64_t{1} << 32) - limits::nonce_margin)
-    return true;
-  return std::any_of(state.ranges.begin(), state.ranges.begin() + state.ranges_count,
-                     [at](const NonceRange& r) {
-                       const bool wraps = r.start + r.count > limits::nonce_space;
-                       return (r.count > 0 && counter_value(r.start) - at < limits::nonce_margin) ||
-                              (wraps && counter_value(0) - at < limits::nonce_margin);
-                     });
+  const std::uint64_t span = reading.window.highest() - reading.lowest;
+  if (span >= (std::uint64_t{1} << 32) - limits::nonce_margin) return true;
+  const std::uint32_t zone_start = static_cast<std::uint32_t>(reading.lowest) - unseen_max / 2;
+  const std::uint64_t zone_span = span + unseen_max / 2 + limits::nonce_margin - 1;
+  return std::any_of(
+      state.ranges.begin(), state.ranges.begin() + state.ranges_count, [=](const NonceRange& r) {
+        const std::uint32_t before_wrap = std::min(r.count, limits::nonce_space - r.start);
+        return meets(r.start, before_wrap, zone_start, zone_span) ||
+               meets(0, r.count - before_wrap, zone_start, zone_span);
+      });
 }
 
 void look_ahead(NonceState& state, const crypto::Counter& counter) {

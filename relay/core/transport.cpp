@@ -62,7 +62,7 @@ void Transports::close_slot(SlotIndex slot) {
   crypto::zero({reinterpret_cast<std::uint8_t*>(&r), sizeof r});
 }
 
-void Transports::install_key(const InstallKey& command) {
+void Transports::install_key(Time now, const InstallKey& command) {
   const SlotIndex slot = command.slot.ssrc.slot();
   SessionRecord& r = record(slot);
   r.mode = command.mode;
@@ -74,41 +74,73 @@ void Transports::install_key(const InstallKey& command) {
   nonces_begin(r.nonces, command.nonce_start);
   transports_[slot.value].fresh_key_asked = false;
   transports_[slot.value].has_event_fresh_key = false;
-  declare(slot, command.declared);
+  declare(now, slot, command.declared);
 }
 
-bool Transports::is_believed(const SessionRecord& record, const Transport& transport,
-                             const IpAddress& ip) const {
-  const auto& seen = transport.discovered_from;
-  return ip == record.signalling_peer || std::find(seen.begin(), seen.end(), ip) != seen.end();
+void Transports::declare(Time now, SlotIndex slot, const Endpoint& declared) {
+  record(slot).declared = declared;
+  believe_declared(now, slot);
 }
 
-void Transports::declare(SlotIndex slot, const Endpoint& declared) {
+void Transports::set_signalling_peer(Time now, SlotIndex slot, const IpAddress& peer) {
   SessionRecord& r = record(slot);
-  r.declared = declared;
-  if (!declared.is_set() || !is_believed(r, transports_[slot.value], declared.ip)) return;
-  const bool is_proven = declared.ip == r.signalling_peer || declared.ip.is_loopback();
-  if (r.remote == declared) return;
-  if (!is_proven && !unproven_.enter(declared.ip)) return;
-  set_remote(slot, declared, is_proven);
+  r.signalling_peer = peer;
+  if (!r.remote.is_set()) {
+    believe_declared(now, slot);
+  } else if (r.remote.ip == peer) {
+    leave_unproven(r);
+  }
 }
 
-void Transports::on_discovery(SlotIndex slot, const IpAddress& source) {
-  auto& seen = transports_[slot.value].discovered_from;
-  if (std::find(seen.begin(), seen.end(), source) == seen.end()) {
+void Transports::on_discovery(Time now, SlotIndex slot, const IpAddress& source,
+                              const IpAddress& local) {
+  auto& seen = transports_[slot.value].discovered;
+  const auto found =
+      std::find_if(seen.begin(), seen.end(), [&](const auto& d) { return d.source == source; });
+  if (found != seen.end()) {
+    found->local = local;
+  } else {
     seen[1] = seen[0];
-    seen[0] = source;
+    seen[0] = {source, local};
   }
   const SessionRecord& r = record(slot);
-  if (r.has_key && !r.remote.is_set() && r.declared.is_set()) declare(slot, r.declared);
+  if (r.has_key && !r.remote.is_set()) believe_declared(now, slot);
+}
+
+void Transports::believe_declared(Time now, SlotIndex slot) {
+  const SessionRecord& r = record(slot);
+  const Endpoint declared = r.declared;
+  if (!declared.is_set() || declared.ip.is_unspecified() || declared == r.remote) return;
+  const auto& seen = transports_[slot.value].discovered;
+  const bool is_discovered =
+      std::any_of(seen.begin(), seen.end(), [&](const auto& d) { return d.source == declared.ip; });
+  if (declared.ip != r.signalling_peer && !is_discovered) return;
+  const bool was_proven = r.remote.is_set() && r.is_remote_proven && r.remote.ip == declared.ip;
+  const bool is_proven =
+      was_proven || declared.ip == r.signalling_peer || declared.ip.is_loopback();
+  if (!is_proven && !unproven_.enter(declared.ip)) return;
+  set_remote(now, slot, declared, local_towards(slot, declared.ip), is_proven);
+}
+
+// The address that a discovery from there spoke to, or the one in use if it is of the same family.
+IpAddress Transports::local_towards(SlotIndex slot, const IpAddress& ip) const {
+  for (const Discovered& d : transports_[slot.value].discovered) {
+    if (d.source == ip) return d.local;
+  }
+  const IpAddress& present = records_[slot.value].local;
+  return present.is_v4() == ip.is_v4() ? present : IpAddress{};
 }
 
 // The caller has entered `remote` among the unproven ones if it is one.
-void Transports::set_remote(SlotIndex slot, const Endpoint& remote, bool is_proven) {
+void Transports::set_remote(Time now, SlotIndex slot, const Endpoint& remote,
+                            const IpAddress& local, bool is_proven) {
   SessionRecord& r = record(slot);
   leave_unproven(r);
   r.remote = remote;
+  r.local = local;
   r.is_remote_proven = is_proven;
+  // What ICMP said was about the old one.
+  transports_[slot.value].reachable_at = now;
   transports_[slot.value].has_event_address_changed = true;
 }
 
@@ -120,7 +152,7 @@ void Transports::leave_unproven(SessionRecord& r) {
 OpenedDatagram Transports::open(SlotIndex slot, const wire::RtpHeader& header,
                                 std::span<std::uint8_t> datagram) {
   const std::size_t sealed_min = header.clear_size + crypto::tag_size + crypto::counter_size;
-  if (datagram.size() < sealed_min) return {DropReason::malformed, false, {}};
+  if (datagram.size() < sealed_min) return {DropReason::malformed, false, false, {}};
   crypto::Counter counter;
   std::copy(datagram.end() - crypto::counter_size, datagram.end(), counter.begin());
   const auto aad = datagram.first(header.clear_size);
@@ -128,16 +160,16 @@ OpenedDatagram Transports::open(SlotIndex slot, const wire::RtpHeader& header,
                                      datagram.size() - header.clear_size - crypto::counter_size);
   if (!keys_[slot.value].open(body, aad, counter)) {
     ++counters_[Counter::open_failures];
-    return {DropReason::not_authentic, false, {}};
+    return {DropReason::not_authentic, false, false, {}};
   }
   SessionRecord& r = record(slot);
   const std::uint32_t moves_before = r.nonces.moves;
   const NonceReceipt receipt = nonces_receive(r.nonces, counter);
   note_nonces(slot, moves_before);
-  if (receipt.reason != DropReason::none) return {receipt.reason, false, {}};
+  if (receipt.reason != DropReason::none) return {receipt.reason, false, false, {}};
   const auto frame = wire::rtp_frame(header, body.first(body.size() - crypto::tag_size));
-  if (!frame || frame->empty()) return {DropReason::malformed, receipt.is_newest, {}};
-  return {DropReason::none, receipt.is_newest, *frame};
+  if (!frame || frame->empty()) return {DropReason::malformed, true, receipt.is_newest, {}};
+  return {DropReason::none, true, receipt.is_newest, *frame};
 }
 
 void Transports::note_nonces(SlotIndex slot, std::uint32_t moves_before) {
@@ -153,9 +185,10 @@ void Transports::note_nonces(SlotIndex slot, std::uint32_t moves_before) {
 void Transports::follow(Time now, SlotIndex slot, const Datagram& in, bool is_newest) {
   SessionRecord& r = record(slot);
   Transport& t = transports_[slot.value];
-  t.heard_at = now;
+  const bool is_from_remote = in.remote == r.remote;
+  if (is_from_remote) t.reachable_at = now;
   if (!is_newest) return;
-  if (in.remote == r.remote) {
+  if (is_from_remote) {
     leave_unproven(r);
     r.local = in.local;
     return;
@@ -163,8 +196,7 @@ void Transports::follow(Time now, SlotIndex slot, const Datagram& in, bool is_ne
   if (r.remote.is_set() && t.moved_at != Time{} && now - t.moved_at < limits::address_move_interval)
     return;
   if (r.remote.is_set()) ++counters_[Counter::address_moves];
-  set_remote(slot, in.remote, true);
-  r.local = in.local;
+  set_remote(now, slot, in.remote, in.local, true);
   t.moved_at = now;
 }
 
@@ -173,8 +205,9 @@ bool Transports::is_reachable(SlotIndex slot) const {
   const SlotStats& s = stats_[slot.value];
   const std::uint64_t stopped = get(s.unreachable_ns);
   if (stopped == 0) return true;
-  return static_cast<std::uint64_t>(transports_[slot.value].heard_at.ns) > stopped ||
-         get(s.keep_alive_ns) > stopped;
+  // A cycle takes ICMP errors before it receives: of one time stamp, the sign of life is the later.
+  return static_cast<std::uint64_t>(transports_[slot.value].reachable_at.ns) >= stopped ||
+         get(s.keep_alive_ns) >= stopped;
 }
 
 std::optional<crypto::Counter> Transports::next_counter(SlotIndex slot) {

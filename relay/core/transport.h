@@ -22,14 +22,20 @@
 
 namespace earshot {
 
+// Where an IP discovery came from, and which of our addresses it spoke to.
+struct Discovered {
+  IpAddress source;
+  IpAddress local;
+};
+
 // What a slot keeps beside its session record: all of it may start anew after a restart.
 struct Transport {
   Stream stream;
   LatenessState lateness;
   TokenBucket rate;
-  Time moved_at;                               // last change of the return address
-  Time heard_at;                               // last authenticated packet
-  std::array<IpAddress, 2> discovered_from{};  // the last sources of an IP discovery for this slot
+  Time moved_at;                         // last move of the return address
+  Time reachable_at;                     // last sign that somebody is there
+  std::array<Discovered, 2> discovered;  // the last sources of an IP discovery for this slot
   std::array<std::uint8_t, 2> discovery_replies{};  // IPv4, IPv6; saturating
   std::uint16_t silenced_through = 0;  // sequence of the last silence frame that a mute injected
   bool is_behind_silence = false;
@@ -62,6 +68,7 @@ class UnprovenAddresses {
 
 struct OpenedDatagram {
   DropReason reason = DropReason::none;
+  bool is_authentic = false;  // and no replay
   bool is_newest = false;
   std::span<const std::uint8_t> frame;  // inside the datagram
 };
@@ -82,10 +89,11 @@ class Transports {
 
   void open_slot(const OpenSlot& command);
   void close_slot(SlotIndex slot);
-  void install_key(const InstallKey& command);
-  void declare(SlotIndex slot, const Endpoint& declared);
+  void install_key(Time now, const InstallKey& command);
+  void declare(Time now, SlotIndex slot, const Endpoint& declared);
+  void set_signalling_peer(Time now, SlotIndex slot, const IpAddress& peer);
   // An IP discovery for this slot came from there: a declared address with that IP is now believed.
-  void on_discovery(SlotIndex slot, const IpAddress& source);
+  void on_discovery(Time now, SlotIndex slot, const IpAddress& source, const IpAddress& local);
 
   // Authenticates and decrypts in place, then the replay window.
   OpenedDatagram open(SlotIndex slot, const wire::RtpHeader& header,
@@ -98,9 +106,11 @@ class Transports {
             std::uint32_t timestamp, std::span<const std::uint8_t> frame, Outbox& out);
 
  private:
-  bool is_believed(const SessionRecord& record, const Transport& transport,
-                   const IpAddress& ip) const;
-  void set_remote(SlotIndex slot, const Endpoint& remote, bool is_proven);
+  // Makes the declared address the remote if it is to be believed.
+  void believe_declared(Time now, SlotIndex slot);
+  IpAddress local_towards(SlotIndex slot, const IpAddress& ip) const;
+  void set_remote(Time now, SlotIndex slot, const Endpoint& remote, const IpAddress& local,
+                  bool is_proven);
   void leave_unproven(SessionRecord& record);
   bool is_reachable(SlotIndex slot) const;
   std::optional<crypto::Counter> next_counter(SlotIndex slot);

@@ -81,9 +81,21 @@ void Worker::run() {
   pthread_setname_np(pthread_self(), name);
   pin_to(options_.cpu);
   last_cycle_ = io::monotonic_now();
-  uv_poll_start(&poll_, UV_READABLE,
-                [](uv_poll_t* h, int, int) { static_cast<Worker*>(h->data)->cycle(); });
+  watch();
   uv_run(&loop_, UV_RUN_DEFAULT);
+}
+
+void Worker::watch() {
+  const auto on_poll = [](uv_poll_t* h, int status, int) {
+    auto& self = *static_cast<Worker*>(h->data);
+    // libuv stops watching a socket with an error pending, and every ICMP message is one.
+    if (status != 0) {
+      self.has_socket_errors_ = true;
+      self.watch();
+    }
+    self.cycle();
+  };
+  RELAY_CHECK(uv_poll_start(&poll_, UV_READABLE, on_poll) == 0);
 }
 
 void Worker::cycle() {
@@ -182,7 +194,7 @@ std::size_t Worker::take_passed(Time now, std::size_t count_max) {
 }
 
 std::size_t Worker::receive(Time now) {
-  take_unreachable(now);
+  if (has_socket_errors_) take_unreachable(now);
   const auto batch = receiver_.receive(socket_, last_cycle_, now);
   for (const io::ReceivedDatagram& d : batch) {
     make_room();
@@ -194,6 +206,7 @@ std::size_t Worker::receive(Time now) {
 
 // The kernel gives an ICMP error to any socket of the group; worker 0 knows whose address it is.
 void Worker::take_unreachable(Time now) {
+  has_socket_errors_ = false;
   std::array<Endpoint, unreachable_per_cycle_max> remotes;
   const std::size_t count = io::BatchReceiver::take_unreachable(socket_, remotes);
   for (std::size_t i = 0; i < count; ++i) {

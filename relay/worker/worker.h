@@ -61,6 +61,7 @@ class Worker {
 
  private:
   void run();
+  void watch();
   void cycle();
   // One duty cycle; answers whether it left work behind.
   bool do_work(Time now);
@@ -89,6 +90,7 @@ class Worker {
   Time last_cycle_;
   std::uint64_t done_ = 0;
   bool has_completions_ = false;
+  bool has_socket_errors_ = false;
 
   // Written by the worker with release, read by the controller with acquire: what the command did
   // is visible with it.

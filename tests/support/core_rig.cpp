@@ -1,6 +1,7 @@
 #include "tests/support/core_rig.h"
 
 #include "relay/base/check.h"
+#include "relay/wire/discovery.h"
 
 namespace earshot::test {
 
@@ -63,9 +64,16 @@ std::vector<Delivered> CoreRig::speak(Participant& p, std::size_t frame_size) {
   return feed(p.address, datagram);
 }
 
-std::vector<Delivered> CoreRig::feed(const Endpoint& from, std::vector<std::uint8_t> bytes) {
-  core.on_datagram(now, {from, make_v4(127, 0, 0, 1), now, bytes}, out);
+std::vector<Delivered> CoreRig::feed(const Endpoint& from, std::vector<std::uint8_t> bytes,
+                                     const IpAddress& local) {
+  core.on_datagram(now, {from, local, now, bytes}, out);
   return drain();
+}
+
+std::vector<Delivered> CoreRig::discover(const Endpoint& from, Ssrc ssrc, const IpAddress& local) {
+  std::array<std::uint8_t, wire::discovery_size> request;
+  wire::write_discovery_request(request, ssrc);
+  return feed(from, {request.begin(), request.end()}, local);
 }
 
 std::vector<Delivered> CoreRig::command(const Command& c) {
@@ -87,7 +95,7 @@ std::vector<Delivered> CoreRig::drain() {
   std::vector<Delivered> list;
   for (const OutDatagram& d : out.datagrams()) {
     const auto bytes = out.bytes(d);
-    list.push_back({d.remote, {bytes.begin(), bytes.end()}});
+    list.push_back({d.remote, {bytes.begin(), bytes.end()}, d.local});
   }
   forwards.assign(out.forwards().begin(), out.forwards().end());
   forwarded_frames.clear();

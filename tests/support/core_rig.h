@@ -14,6 +14,7 @@ namespace earshot::test {
 struct Delivered {
   Endpoint to;
   std::vector<std::uint8_t> bytes;
+  IpAddress from;  // unspecified: the kernel chooses
 };
 
 class CoreRig {
@@ -37,7 +38,11 @@ class CoreRig {
   // The next 20 ms frame of this participant, from its address.
   std::vector<Delivered> speak(Participant& participant, std::size_t frame_size = 80);
   // Any datagram; answers what the core sent.
-  std::vector<Delivered> feed(const Endpoint& from, std::vector<std::uint8_t> bytes);
+  std::vector<Delivered> feed(const Endpoint& from, std::vector<std::uint8_t> bytes,
+                              const IpAddress& local = make_v4(127, 0, 0, 1));
+  // An IP discovery for this slot.
+  std::vector<Delivered> discover(const Endpoint& from, Ssrc ssrc,
+                                  const IpAddress& local = make_v4(127, 0, 0, 1));
   // Executes it and everything that is due.
   std::vector<Delivered> command(const Command& command);
   std::vector<Event> events();

@@ -1,6 +1,8 @@
 #include "tools/client/frame_source.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -78,6 +80,18 @@ Result<std::unique_ptr<FrameSource>> make_tone_source(const std::string& text) {
   return std::unique_ptr<FrameSource>(std::make_unique<ToneSource>(hz));
 }
 
+// More than half of an ordinary pipe: its writer waits for us.
+constexpr std::size_t held_back_bytes = 32'768;
+
+// Of what is no pipe nothing is ever left out.
+std::size_t bytes_in_pipe(int descriptor) {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0 || !S_ISFIFO(status.st_mode)) return held_back_bytes + 1;
+  int bytes = 0;
+  if (ioctl(descriptor, FIONREAD, &bytes) != 0) return held_back_bytes + 1;
+  return static_cast<std::size_t>(bytes);
+}
+
 }  // namespace
 
 PcmSource::PcmSource(std::vector<std::int16_t> samples, const codec::EncoderOptions& options)
@@ -120,10 +134,36 @@ void DescriptorSource::fill() {
     if (got <= 0) is_ended_ = true;
     if (got > 0) buffer_.insert(buffer_.end(), block.begin(), block.begin() + got);
   }
+  // The last frame is filled up with silence.
+  if (is_ended_) buffer_.resize((buffer_.size() + frame_bytes - 1) / frame_bytes * frame_bytes);
+}
+
+// What never got shorter over a second is delay that the recorder's grain does not ask for.
+void DescriptorSource::catch_up() {
+  constexpr int window_calls = 50;
+  constexpr std::size_t tolerated = 4 * frame_bytes;
+  constexpr std::size_t kept = 2 * frame_bytes;
+  const std::size_t in_pipe = bytes_in_pipe(descriptor_);
+  const std::size_t waiting = buffer_.size() + in_pipe;
+  waiting_min_ = calls_ == 0 ? waiting : std::min(waiting_min_, waiting);
+  was_held_back_ = (calls_ != 0 && was_held_back_) || in_pipe > held_back_bytes;
+  if (++calls_ < window_calls) return;
+  calls_ = 0;
+  if (was_held_back_ || is_ended_ || waiting_min_ <= tolerated) return;
+  std::size_t excess = (waiting_min_ - kept) / frame_bytes;
+  while (excess > 0 && buffer_.size() >= frame_bytes) {
+    const std::size_t frames = std::min(excess, buffer_.size() / frame_bytes);
+    const auto bytes = static_cast<std::ptrdiff_t>(frames * frame_bytes);
+    buffer_.erase(buffer_.begin(), buffer_.begin() + bytes);
+    excess -= frames;
+    skipped_ += frames;
+    fill();
+  }
 }
 
 std::optional<std::vector<std::uint8_t>> DescriptorSource::next() {
   fill();
+  catch_up();
   // A recorder delivers in periods of its own; three frames bridge their grain.
   if (!is_filled_) is_filled_ = is_ended_ || buffer_.size() >= 3 * frame_bytes;
   if (buffer_.size() < frame_bytes) is_filled_ = is_ended_;

@@ -61,21 +61,33 @@ class PacketSource : public FrameSource {
   std::size_t position_ = 0;
 };
 
-// s16le 48 kHz mono from a descriptor (a pipe, a terminal or a file); never waits for it.
+// s16le 48 kHz mono from a descriptor (a pipe, a terminal or a file); never waits for it. A
+// recorder that delivers in real time is kept current: what piled up (before the join, or because
+// its clock is faster than ours) is left out. A writer that its pipe holds back loses nothing.
 class DescriptorSource : public FrameSource {
  public:
   explicit DescriptorSource(int descriptor) : descriptor_(descriptor) {}
   std::optional<std::vector<std::uint8_t>> next() override;
-  bool is_finished() const override { return is_ended_ && buffer_.size() < frame_bytes; }
+  bool is_finished() const override { return is_ended_ && buffer_.empty(); }
+
+  // Left out so far, in frames of 20 ms.
+  std::uint64_t skipped() const { return skipped_; }
 
  private:
   static constexpr std::size_t frame_bytes = 2 * codec::frame_samples_20ms;
   void fill();
+  void catch_up();
 
   int descriptor_;
   bool is_ended_ = false;
   bool is_filled_ = false;  // enough was there to start with
   std::vector<std::uint8_t> buffer_;
+  // Over the last second: how much was there at least, and whether the pipe ever held the writer
+  // back.
+  int calls_ = 0;
+  std::size_t waiting_min_ = 0;
+  bool was_held_back_ = false;
+  std::uint64_t skipped_ = 0;
   codec::Encoder encoder_;
 };
 

@@ -8,6 +8,8 @@ namespace earshot::client {
 namespace {
 
 constexpr std::size_t frame_samples = codec::frame_samples_20ms;
+// Five seconds: who is not named by then is recorded without a name.
+constexpr std::size_t unrecorded_slots_max = 250;
 
 }  // namespace
 
@@ -53,42 +55,52 @@ void Hearing::on_user_left(const std::string& user_id) {
   }
 }
 
-std::vector<std::int16_t> Hearing::render(Stream& stream, JitterBuffer::Playout& playout) {
+// Empty only if the frame is no Opus.
+std::vector<std::int16_t> Hearing::render(Stream& stream, const JitterBuffer::Playout& playout) {
   if (!stream.decoder) stream.decoder.emplace();
   if (playout.kind == JitterBuffer::Kind::frame) {
     auto pcm = stream.decoder->decode(playout.frame);
-    if (!pcm.empty()) {
-      ++stream.heard;
-      return pcm;
-    }
-    ++stream.undecodable;
-    playout.frame.clear();
+    ++(pcm.empty() ? stream.undecodable : stream.heard);
+    stream.meter.add(pcm);
+    if (!pcm.empty()) stream.packet_samples = static_cast<int>(pcm.size());
+    return pcm;
   }
   ++stream.concealed;
-  return stream.decoder->conceal(codec::frame_samples_20ms);
+  return stream.decoder->conceal(stream.packet_samples);
 }
 
 void Hearing::play(Ssrc ssrc, Stream& stream, Time now) {
-  JitterBuffer::Playout playout;
-  if (stream.decoded.size() < frame_samples) {
-    playout = stream.buffer.pop(now);
-    if (playout.kind == JitterBuffer::Kind::idle && stream.decoded.empty()) return;
-    if (playout.kind != JitterBuffer::Kind::idle) {
-      const auto pcm = render(stream, playout);
-      if (playout.kind == JitterBuffer::Kind::frame) stream.meter.add(pcm);
-      stream.decoded.insert(stream.decoded.end(), pcm.begin(), pcm.end());
+  RecordedSlot slot{tick_, {}, {}};
+  // Most clients send 20 ms a packet; of shorter ones several fill the slot.
+  while (stream.decoded.size() < frame_samples) {
+    JitterBuffer::Playout playout = stream.buffer.pop(now);
+    if (playout.kind == JitterBuffer::Kind::idle) break;
+    auto pcm = render(stream, playout);
+    if (playout.kind == JitterBuffer::Kind::frame && !pcm.empty()) {
+      slot.packets.push_back(std::move(playout.frame));
     }
-    if (stream.decoded.size() < frame_samples) stream.decoded.resize(frame_samples);
+    if (pcm.empty()) pcm = render(stream, {JitterBuffer::Kind::missing, {}});
+    stream.decoded.insert(stream.decoded.end(), pcm.begin(), pcm.end());
   }
-  const auto frame = std::span(stream.decoded).first(frame_samples);
-  for (std::size_t i = 0; i < frame_samples; ++i) sum_[i] += frame[i];
-  if (options_.recorder != nullptr) {
-    const std::string& id = stream.user_id;
-    options_.recorder->write(id.empty() ? "ssrc-" + std::to_string(ssrc.value) : id, tick_, frame,
-                             playout.frame);
+  if (stream.decoded.empty()) return;
+  stream.decoded.resize(std::max(stream.decoded.size(), frame_samples));
+  const auto end = stream.decoded.begin() + static_cast<std::ptrdiff_t>(frame_samples);
+  slot.pcm.assign(stream.decoded.begin(), end);
+  stream.decoded.erase(stream.decoded.begin(), end);
+  for (std::size_t i = 0; i < frame_samples; ++i) sum_[i] += slot.pcm[i];
+  if (options_.recorder == nullptr) return;
+  stream.unrecorded.push_back(std::move(slot));
+  const bool waits = stream.user_id.empty() && stream.unrecorded.size() < unrecorded_slots_max;
+  if (!waits) record(ssrc, stream);
+}
+
+void Hearing::record(Ssrc ssrc, Stream& stream) {
+  const std::string& id = stream.user_id;
+  const std::string name = id.empty() ? "ssrc-" + std::to_string(ssrc.value) : id;
+  for (const RecordedSlot& slot : stream.unrecorded) {
+    options_.recorder->write(name, slot.tick, slot.pcm, slot.packets);
   }
-  stream.decoded.erase(stream.decoded.begin(),
-                       stream.decoded.begin() + static_cast<std::ptrdiff_t>(frame_samples));
+  stream.unrecorded.clear();
 }
 
 std::span<const std::int16_t> Hearing::tick(Time now) {
@@ -111,13 +123,15 @@ void Hearing::finish(Time now) {
   constexpr int ticks_max = 150;
   for (int i = 0; i < ticks_max; ++i) {
     const bool is_empty = std::all_of(streams_.begin(), streams_.end(), [](const auto& entry) {
-      return entry.second->buffer.size() == 0;
+      return entry.second->buffer.size() == 0 && entry.second->decoded.empty();
     });
     if (is_empty) break;
     now = now + milliseconds(20);
     tick(now);
   }
-  if (options_.recorder != nullptr) options_.recorder->finish();
+  if (options_.recorder == nullptr) return;
+  for (auto& [ssrc, stream] : streams_) record(ssrc, *stream);
+  options_.recorder->finish();
 }
 
 SpeakerReport Hearing::describe(Ssrc ssrc, const Stream& stream, bool decodes) {

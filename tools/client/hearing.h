@@ -70,6 +70,11 @@ class Hearing {
   std::vector<SpeakerReport> report() const;
 
  private:
+  struct RecordedSlot {
+    std::uint64_t tick = 0;
+    std::vector<std::int16_t> pcm;
+    std::vector<std::vector<std::uint8_t>> packets;
+  };
   struct Stream {
     explicit Stream(const HearingOptions& options);
 
@@ -80,8 +85,11 @@ class Hearing {
     std::optional<codec::Decoder> decoder;  // made by the first frame
     ToneMeter meter;
     LatencyHistogram latency;
-    std::vector<std::int16_t>
-        decoded;  // behind the frame that is being played: packets longer than 20 ms
+    // Decoded and not played yet: of packets longer than 20 ms.
+    std::vector<std::int16_t> decoded;
+    int packet_samples = codec::frame_samples_20ms;  // of the last packet
+    // What was played before anybody said whose it is: it belongs into that speaker's file.
+    std::vector<RecordedSlot> unrecorded;
     std::uint64_t heard = 0;
     std::uint64_t late = 0;
     std::uint64_t concealed = 0;
@@ -90,7 +98,8 @@ class Hearing {
 
   Stream& stream(Ssrc ssrc);
   void play(Ssrc ssrc, Stream& stream, Time now);
-  std::vector<std::int16_t> render(Stream& stream, JitterBuffer::Playout& playout);
+  std::vector<std::int16_t> render(Stream& stream, const JitterBuffer::Playout& playout);
+  void record(Ssrc ssrc, Stream& stream);
   static SpeakerReport describe(Ssrc ssrc, const Stream& stream, bool decodes);
 
   HearingOptions options_;

@@ -65,8 +65,8 @@ JitterBuffer::Verdict JitterBuffer::insert(Time arrival, std::uint16_t sequence,
   std::int64_t extended = has_sequence_ ? unwrap(sequence) : sequence;
   const std::int64_t step = extended - newest_;
   if (has_sequence_ && (step > dropout_max || step < -misorder_max)) {
-    const bool is_second = strays_ > 0 && sequence == static_cast<std::uint16_t>(stray_ + 1);
-    strays_ = 1;
+    const bool is_second = has_stray_ && sequence == static_cast<std::uint16_t>(stray_ + 1);
+    has_stray_ = true;
     stray_ = sequence;
     if (!is_second) return Verdict::late;
     frames_.clear();
@@ -75,7 +75,7 @@ JitterBuffer::Verdict JitterBuffer::insert(Time arrival, std::uint16_t sequence,
     newest_ = extended;
     verdict = Verdict::restarted;
   }
-  strays_ = 0;
+  has_stray_ = false;
   if (has_played_ && extended < next_) return Verdict::late;
   const auto [it, is_new] = frames_.try_emplace(extended);
   if (!is_new) return Verdict::duplicate;

@@ -66,8 +66,8 @@ class JitterBuffer {
   std::map<std::int64_t, Frame> frames_;
   bool has_sequence_ = false;
   std::int64_t newest_ = 0;
-  int strays_ = 0;  // packets in a row that are far from the rest
-  std::int64_t stray_ = 0;
+  bool has_stray_ = false;  // the last packet was far from the rest
+  std::uint16_t stray_ = 0;
   bool has_played_ = false;
   std::int64_t next_ = 0;  // the next to play, once has_played_
   bool is_playing_ = false;

@@ -39,6 +39,21 @@ sockaddr_storage make_address(const Endpoint& endpoint, socklen_t& size) {
   return storage;
 }
 
+Endpoint read_address(const sockaddr_storage& storage) {
+  Endpoint endpoint;
+  if (storage.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
+    endpoint.ip = make_v4(0, 0, 0, 0);
+    std::memcpy(endpoint.ip.bytes.data() + 12, &v4.sin_addr, 4);
+    endpoint.port = ntohs(v4.sin_port);
+  } else {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
+    std::memcpy(endpoint.ip.bytes.data(), &v6.sin6_addr, 16);
+    endpoint.port = ntohs(v6.sin6_port);
+  }
+  return endpoint;
+}
+
 std::int64_t realtime_ns() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -65,7 +80,8 @@ Time arrival_of(msghdr& message) {
 struct MediaSocket::State {
   uv_poll_t poll{};
   int descriptor = -1;
-  sockaddr_storage remote{};
+  Endpoint remote;
+  sockaddr_storage remote_address{};
   socklen_t remote_size = 0;
   OnDatagram on_datagram;
   bool is_closed = false;
@@ -75,14 +91,18 @@ struct MediaSocket::State {
   bool receive_one() {
     alignas(cmsghdr) std::array<char, 128> control;
     iovec vector{buffer.data(), buffer.size()};
+    sockaddr_storage from{};
     msghdr message{};
+    message.msg_name = &from;
+    message.msg_namelen = sizeof from;
     message.msg_iov = &vector;
     message.msg_iovlen = 1;
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     const ssize_t size = recvmsg(descriptor, &message, MSG_DONTWAIT);
     if (size < 0) return false;
-    if ((message.msg_flags & MSG_TRUNC) == 0) {
+    // The relay answers from the address that was spoken to; anybody else may shout at this port.
+    if ((message.msg_flags & MSG_TRUNC) == 0 && read_address(from) == remote) {
       on_datagram(std::span(buffer).first(static_cast<std::size_t>(size)), arrival_of(message));
     }
     return true;
@@ -93,8 +113,10 @@ Result<std::unique_ptr<MediaSocket>> MediaSocket::open(uv_loop_s* loop, const En
                                                        OnDatagram on_datagram) {
   auto state = std::make_shared<State>();
   state->on_datagram = std::move(on_datagram);
-  state->remote = make_address(remote, state->remote_size);
-  state->descriptor = socket(state->remote.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  state->remote = remote;
+  state->remote_address = make_address(remote, state->remote_size);
+  state->descriptor =
+      socket(state->remote_address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const auto fail = [&] {
     const Error error{"cannot open a UDP socket to " + remote.to_string() + ": " +
                       std::strerror(errno)};
@@ -135,28 +157,15 @@ MediaSocket::~MediaSocket() {
 bool MediaSocket::send(std::span<const std::uint8_t> datagram) {
   const ssize_t sent =
       sendto(state_->descriptor, datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-             reinterpret_cast<const sockaddr*>(&state_->remote), state_->remote_size);
+             reinterpret_cast<const sockaddr*>(&state_->remote_address), state_->remote_size);
   return sent == static_cast<ssize_t>(datagram.size());
 }
 
 Endpoint MediaSocket::local() const {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
-  Endpoint endpoint;
-  if (getsockname(state_->descriptor, reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
-    return endpoint;
-  }
-  if (storage.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
-    endpoint.ip = make_v4(0, 0, 0, 0);
-    std::memcpy(endpoint.ip.bytes.data() + 12, &v4.sin_addr, 4);
-    endpoint.port = ntohs(v4.sin_port);
-  } else {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
-    std::memcpy(endpoint.ip.bytes.data(), &v6.sin6_addr, 16);
-    endpoint.port = ntohs(v6.sin6_port);
-  }
-  return endpoint;
+  if (getsockname(state_->descriptor, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return read_address(storage);
 }
 
 }  // namespace earshot::client

@@ -17,8 +17,8 @@ namespace earshot::client {
 
 class MediaSocket {
  public:
-  // The bytes may be changed in place. `arrival` is when the datagram reached this machine's
-  // socket.
+  // Only what comes from the remote. The bytes may be changed in place. `arrival` is when the
+  // datagram reached this machine's socket.
   using OnDatagram = std::function<void(std::span<std::uint8_t>, Time arrival)>;
 
   // Of the family of `remote`, on any free port.

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "codec/opus.h"
+#include "codec/toc.h"
 
 namespace earshot::client {
 namespace {
@@ -55,24 +56,35 @@ Recorder::Track* Recorder::track(const std::string& speaker) {
   return is_open ? &track : nullptr;
 }
 
-void Recorder::write_frame(Track& track, std::span<const std::int16_t> pcm,
-                           std::span<const std::uint8_t> packet) {
-  const bool is_written =
-      format_ == RecordFormat::wav
-          ? track.wav.write(pcm)
-          : track.ogg.write(packet.empty() ? std::span<const std::uint8_t>(codec::silence_frame)
-                                           : packet);
-  if (!is_written) error_ = "cannot write the recording in " + folder_;
-  ++track.next_tick;
+void Recorder::write_silence(Track& track) {
+  if (format_ == RecordFormat::wav) return write_pcm(track, silence);
+  write_packet(track, codec::silence_frame);
+}
+
+void Recorder::write_pcm(Track& track, std::span<const std::int16_t> pcm) {
+  if (!track.wav.write(pcm)) error_ = "cannot write the recording in " + folder_;
+  track.position += pcm.size();
+}
+
+void Recorder::write_packet(Track& track, std::span<const std::uint8_t> packet) {
+  const auto description = codec::describe_packet(packet);
+  if (!description) return;
+  if (!track.ogg.write(packet)) error_ = "cannot write the recording in " + folder_;
+  track.position += static_cast<std::uint64_t>(description->samples());
 }
 
 void Recorder::write(const std::string& speaker, std::uint64_t tick,
-                     std::span<const std::int16_t> pcm, std::span<const std::uint8_t> packet) {
+                     std::span<const std::int16_t> pcm,
+                     std::span<const std::vector<std::uint8_t>> packets) {
   if (!error_.empty()) return;
   Track* const target = track(speaker);
-  if (target == nullptr || tick < target->next_tick) return;
-  while (target->next_tick < tick && error_.empty()) write_frame(*target, silence, {});
-  write_frame(*target, pcm, packet);
+  const std::uint64_t slot = tick * silence.size();
+  // The slot is taken: by a longer packet, or by another stream of the same speaker.
+  if (target == nullptr || target->position >= slot + silence.size()) return;
+  while (target->position < slot && error_.empty()) write_silence(*target);
+  if (format_ == RecordFormat::wav) return write_pcm(*target, pcm);
+  for (const auto& packet : packets) write_packet(*target, packet);
+  if (target->position <= slot) write_silence(*target);
 }
 
 void Recorder::write_mixed(std::span<const std::int16_t> pcm) {
@@ -80,11 +92,12 @@ void Recorder::write_mixed(std::span<const std::int16_t> pcm) {
 }
 
 void Recorder::finish() {
-  mixed_.flush();
+  bool is_written = mixed_.flush();
   for (auto& [speaker, track] : tracks_) {
-    track.wav.flush();
-    track.ogg.finish();
+    const bool is_wav = format_ == RecordFormat::wav;
+    is_written = (is_wav ? track.wav.flush() : track.ogg.finish()) && is_written;
   }
+  if (!is_written && error_.empty()) error_ = "cannot write the recording in " + folder_;
 }
 
 }  // namespace earshot::client

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "codec/ogg_writer.h"
 #include "codec/wav.h"
@@ -30,10 +31,11 @@ class Recorder {
   // Makes the folder and opens mixed.wav.
   Result<void> open();
 
-  // 20 ms of one speaker in the time slot `tick`; slots without a call are silent. `packet` may be
-  // empty (concealed).
+  // 20 ms of one speaker in the time slot `tick`; slots without a call are silent. `packets` are
+  // those that begin in the slot: usually one, none if it is concealed or the one before lasts
+  // longer.
   void write(const std::string& speaker, std::uint64_t tick, std::span<const std::int16_t> pcm,
-             std::span<const std::uint8_t> packet);
+             std::span<const std::vector<std::uint8_t>> packets);
   void write_mixed(std::span<const std::int16_t> pcm);
   void finish();
 
@@ -44,11 +46,12 @@ class Recorder {
   struct Track {
     codec::WavWriter wav;
     codec::OggFileWriter ogg;
-    std::uint64_t next_tick = 0;
+    std::uint64_t position = 0;  // samples written
   };
   Track* track(const std::string& speaker);
-  void write_frame(Track& track, std::span<const std::int16_t> pcm,
-                   std::span<const std::uint8_t> packet);
+  void write_silence(Track& track);
+  void write_pcm(Track& track, std::span<const std::int16_t> pcm);
+  void write_packet(Track& track, std::span<const std::uint8_t> packet);
 
   std::string folder_;
   RecordFormat format_;

@@ -18,6 +18,8 @@ namespace earshot::client {
 namespace {
 
 constexpr Duration close_time_max = seconds(2);
+// Before the next address of the name is tried: a network that swallows IPv6 costs this much.
+constexpr Duration address_time_max = seconds(2);
 // Server messages are small; a client can afford to be generous.
 constexpr std::size_t message_bytes_max = 256 * 1'024;
 
@@ -36,6 +38,7 @@ Result<SocketTarget> SocketTarget::parse(std::string_view text) {
   const bool has_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (has_brackets) host = host.substr(1, host.size() - 2);
   if (host.empty() || has_brackets != (host.find(':') != std::string_view::npos)) return error;
+  if (host.find_first_of("[]") != std::string_view::npos) return error;
   SocketTarget target{std::string(host)};
   const auto [end, status] = std::from_chars(port.data(), port.data() + port.size(), target.port);
   if (status != std::errc{} || end != port.data() + port.size() || target.port == 0) return error;
@@ -59,7 +62,8 @@ class SecureSocket::Core : public std::enable_shared_from_this<Core> {
         key_(gateway::make_websocket_key()),
         upgrade_(key_),
         websocket_(gateway::WebSocket::Role::client, message_bytes_max),
-        deadline_(std::make_unique<Timer>(loop, [this] { on_deadline(); })) {}
+        deadline_(std::make_unique<Timer>(loop, [this] { on_deadline(); })),
+        next_address_(std::make_unique<Timer>(loop, [this] { on_connect_failed(UV_ETIMEDOUT); })) {}
 
   void start(Duration open_time_max) {
     deadline_->start(open_time_max);
@@ -176,6 +180,7 @@ class SecureSocket::Core : public std::enable_shared_from_this<Core> {
     const int status = uv_tcp_connect(&request->handle, &tcp_->handle, address, on_connected);
     if (status != 0) return on_connect_failed(status);
     static_cast<void>(request.release());
+    if (address_index_ + 1 < addresses_.size()) next_address_->start(address_time_max);
   }
 
   static void on_connected(uv_connect_t* handle, int status) {
@@ -183,12 +188,14 @@ class SecureSocket::Core : public std::enable_shared_from_this<Core> {
     Core& core = *request->core;
     if (core.state_ == State::closed || status == UV_ECANCELED) return;
     if (status != 0) return core.on_connect_failed(status);
+    core.next_address_->stop();
     uv_tcp_nodelay(&core.tcp_->handle, 1);
     uv_read_start(reinterpret_cast<uv_stream_t*>(&core.tcp_->handle), on_allocate, on_read);
     core.flush();
   }
 
   void on_connect_failed(int status) {
+    next_address_->stop();
     if (++address_index_ < addresses_.size()) return connect_next();
     fail_later("cannot connect to " + target_.to_string() + ": " + describe(status));
   }
@@ -307,6 +314,7 @@ class SecureSocket::Core : public std::enable_shared_from_this<Core> {
       flush();
     }
     deadline_.reset();
+    next_address_.reset();
     close_tcp(!is_clean);
     emit([&closed](const SocketEvents& events) {
       if (events.on_closed) events.on_closed(closed);
@@ -337,6 +345,7 @@ class SecureSocket::Core : public std::enable_shared_from_this<Core> {
   gateway::UpgradeResponseParser upgrade_;
   gateway::WebSocket websocket_;
   std::unique_ptr<Timer> deadline_;
+  std::unique_ptr<Timer> next_address_;
   State state_ = State::connecting;
   std::vector<sockaddr_storage> addresses_;
   std::size_t address_index_ = 0;

@@ -13,6 +13,8 @@ constexpr Duration heartbeat_interval_default = milliseconds(13'750);
 constexpr Duration heartbeat_interval_min = milliseconds(100);
 constexpr Duration reconnect_delay_first = milliseconds(50);
 constexpr Duration reconnect_delay_max = seconds(5);
+// Whoever is thrown out sooner than this after every join comes back ever more slowly.
+constexpr Duration joined_time_stable = seconds(5);
 
 std::string make_path(int version) {
   return version == version_none ? "/" : "/?v=" + std::to_string(version);
@@ -112,6 +114,7 @@ void Signalling::connect() {
 void Signalling::expect(State state) {
   state_ = state;
   if (state == State::joined) {
+    joined_at_ = monotonic_now();
     step_timer_.stop();
   } else {
     step_timer_.start(options_.step_time_max);
@@ -146,10 +149,8 @@ void Signalling::handle(const Message& message) {
     return on_description(*description);
   }
   if (std::get_if<ResumedMessage>(&message.data) != nullptr) return on_resumed();
-  if (std::get_if<HeartbeatAck>(&message.data) != nullptr) {
-    heartbeats_unanswered_ = 0;
-    round_trip_ = monotonic_now() - heartbeat_sent_;
-  } else if (const auto* speaking = std::get_if<SpeakingMessage>(&message.data)) {
+  if (std::get_if<HeartbeatAck>(&message.data) != nullptr) return on_heartbeat_ack();
+  if (const auto* speaking = std::get_if<SpeakingMessage>(&message.data)) {
     if (events_.on_speaking) events_.on_speaking(*speaking);
   } else if (const auto* connected = std::get_if<ClientsConnect>(&message.data)) {
     for (const auto& user_id : connected->user_ids) {
@@ -172,6 +173,15 @@ void Signalling::on_hello(const HelloMessage& hello) {
   heartbeat_timer_.start(heartbeat_interval_);
 }
 
+void Signalling::on_heartbeat_ack() {
+  // With more than one under way nobody knows whose answer this is.
+  const bool is_only_one = heartbeats_unanswered_ == 1;
+  heartbeats_unanswered_ = 0;
+  if (!is_only_one) return;
+  round_trip_ = monotonic_now() - heartbeat_sent_;
+  if (unconfirmed_ && unconfirmed_->told_at <= heartbeat_sent_) unconfirmed_.reset();
+}
+
 void Signalling::on_ready(const ReadyMessage& ready) {
   if (state_ != State::identifying) return;
   // The address we are seen at is the owner's business now; discovery has a time limit of its own.
@@ -187,7 +197,7 @@ void Signalling::select_protocol(std::string_view address, std::uint16_t port,
 void Signalling::on_description(const SessionDescription& description) {
   if (state_ == State::selecting) {
     was_joined_ = can_resume_ = true;
-    attempts_ = 0;
+    unconfirmed_.reset();
     expect(State::joined);
   }
   if (events_.on_session_description) events_.on_session_description(description);
@@ -196,12 +206,14 @@ void Signalling::on_description(const SessionDescription& description) {
 void Signalling::on_resumed() {
   if (state_ != State::resuming) return;
   ++resumes_;
-  attempts_ = 0;
   expect(State::joined);
+  if (unconfirmed_) set_speaking(unconfirmed_->ssrc, unconfirmed_->is_speaking);
   if (events_.on_resumed) events_.on_resumed();
 }
 
 void Signalling::set_speaking(Ssrc ssrc, bool is_speaking) {
+  if (!can_resume_) return;
+  unconfirmed_ = {ssrc, is_speaking, monotonic_now()};
   if (state_ == State::joined) send_text(make_speaking(ssrc, is_speaking));
 }
 
@@ -216,22 +228,20 @@ void Signalling::heartbeat() {
 }
 
 void Signalling::on_step_timeout() {
-  SignallingEnd reason{false, gateway::close_code::abnormal, "the relay did not answer in time"};
-  if (state_ == State::leaving) return end(reason);
+  if (state_ == State::leaving) return end({true, gateway::close_code::abnormal, "left"});
+  const SignallingEnd reason{false, gateway::close_code::abnormal,
+                             "the relay did not answer in time"};
   socket_->cut();
   if (was_joined_) return interrupted(AfterClose::resume, reason);
   end(reason);
 }
 
 void Signalling::on_closed(const SocketClosed& closed) {
+  if (state_ == State::leaving) return end({true, closed.code, "left"});
   SignallingEnd reason{false, closed.code, explain_close(closed.code)};
   if (closed.code == gateway::close_code::abnormal) reason.text = closed.reason;
   if (!closed.reason.empty() && closed.reason != reason.text) {
     reason.text += " (" + closed.reason + ")";
-  }
-  if (state_ == State::leaving) {
-    reason.is_ok = true;
-    return end(reason);
   }
   const AfterClose next = after_close(closed.code);
   // Before the first join there is nothing to come back to.
@@ -243,11 +253,16 @@ void Signalling::interrupted(AfterClose next, const SignallingEnd& reason) {
   heartbeat_timer_.stop();
   step_timer_.stop();
   const Time now = monotonic_now();
-  if (attempts_ == 0) interrupted_at_ = now;
+  if (state_ == State::joined) {
+    interrupted_at_ = now;
+    if (now - joined_at_ >= joined_time_stable) attempts_ = 0;
+  }
   if (now - interrupted_at_ >= options_.reconnect_time_max) {
     return end({false, reason.code, "could not come back: " + reason.text});
   }
   if (next == AfterClose::identify) can_resume_ = false;
+  // A session that had no key yet cannot be resumed.
+  if (!can_resume_) next = AfterClose::identify;
   state_ = State::waiting;
   const Duration delay = reconnect_delay_first * (std::int64_t{1} << std::min(attempts_, 10));
   reconnect_timer_.start(std::min(delay, reconnect_delay_max));
@@ -269,14 +284,12 @@ void Signalling::leave() {
 
 void Signalling::end(const SignallingEnd& reason) {
   if (state_ == State::ended) return;
-  SignallingEnd last = reason;
-  if (state_ == State::leaving) last.is_ok = true;
   state_ = State::ended;
   step_timer_.stop();
   heartbeat_timer_.stop();
   reconnect_timer_.stop();
   if (socket_) socket_->cut();
-  if (events_.on_ended) events_.on_ended(last);
+  if (events_.on_ended) events_.on_ended(reason);
 }
 
 void Signalling::cut() {

@@ -64,6 +64,7 @@ class Signalling {
 
   void start();
   void select_protocol(std::string_view address, std::uint16_t port, std::string_view mode);
+  // Told at once, or after a resume; again after a resume if the relay may not have got it.
   void set_speaking(Ssrc ssrc, bool is_speaking);
   // Closes with 1000. on_ended follows.
   void leave();
@@ -110,6 +111,7 @@ class Signalling {
   void on_step_timeout();
   void expect(State state);
   std::optional<std::int64_t> seq_ack() const;
+  void on_heartbeat_ack();
 
   uv_loop_s* loop_;
   const gateway::TlsContext& tls_;
@@ -129,8 +131,15 @@ class Signalling {
   int heartbeats_unanswered_ = 0;
   Time heartbeat_sent_;
   Duration round_trip_;
+  struct SpeakingState {
+    Ssrc ssrc;
+    bool is_speaking = false;
+    Time told_at;
+  };
+  std::optional<SpeakingState> unconfirmed_;  // no answer of the relay's proves that it arrived
   Time interrupted_at_;
-  int attempts_ = 0;
+  Time joined_at_;
+  int attempts_ = 0;  // to come back, since the session was last up for a while
   std::uint64_t resumes_ = 0;
   std::uint64_t identifies_ = 0;
 };

@@ -18,8 +18,16 @@ bool StreamStatistics::is_seen(std::int64_t sequence) const {
   return seen_[static_cast<std::size_t>(sequence & (window - 1))];
 }
 
-void StreamStatistics::mark(std::int64_t sequence) {
+void StreamStatistics::count(std::int64_t sequence) {
+  for (std::int64_t skipped = newest_ + 1; skipped <= sequence; ++skipped) {
+    seen_[static_cast<std::size_t>(skipped & (window - 1))] = false;
+  }
   seen_[static_cast<std::size_t>(sequence & (window - 1))] = true;
+  if (sequence < newest_) ++reordered_;
+  newest_ = std::max(newest_, sequence);
+  first_ = std::min(first_, sequence);
+  ++received_;
+  ++received_here_;
 }
 
 void StreamStatistics::restart(std::uint16_t sequence) {
@@ -36,35 +44,28 @@ StreamStatistics::Verdict StreamStatistics::on_packet(Time arrival, std::uint16_
                                                       std::uint32_t timestamp) {
   Verdict verdict = Verdict::fresh;
   if (!has_sequence_) restart(sequence);
-  const auto step =
-      static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(newest_ & 0xFFFF));
-  if (step > dropout_max || step < -misorder_max) {
+  const auto step_to = [this](std::uint16_t to) {
+    return static_cast<std::int16_t>(to - static_cast<std::uint16_t>(newest_ & 0xFFFF));
+  };
+  if (step_to(sequence) > dropout_max || step_to(sequence) < -misorder_max) {
     // One far packet is an accident; two in a row are a new beginning.
-    const bool is_second = strays_ > 0 && sequence == static_cast<std::uint16_t>(stray_ + 1);
-    strays_ = 1;
-    stray_ = sequence;
+    const bool is_second = has_stray_ && sequence == static_cast<std::uint16_t>(stray_ + 1);
     if (!is_second) {
-      ++duplicates_;
-      return Verdict::duplicate;
+      has_stray_ = true;
+      stray_ = sequence;
+      return Verdict::stray;
     }
-    restart(sequence);
+    restart(stray_);
+    count(newest_);
     verdict = Verdict::restarted;
   }
-  strays_ = 0;
-  const std::int64_t extended = verdict == Verdict::restarted ? newest_ : newest_ + step;
-  for (std::int64_t skipped = newest_ + 1; skipped <= extended; ++skipped) {
-    seen_[static_cast<std::size_t>(skipped & (window - 1))] = false;
-  }
-  if (is_seen(extended)) {
+  has_stray_ = false;
+  const std::int64_t extended = newest_ + step_to(sequence);
+  if (extended <= newest_ && is_seen(extended)) {
     ++duplicates_;
     return Verdict::duplicate;
   }
-  mark(extended);
-  if (extended < newest_) ++reordered_;
-  newest_ = std::max(newest_, extended);
-  first_ = std::min(first_, extended);
-  ++received_;
-  ++received_here_;
+  count(extended);
   observe_jitter(arrival, timestamp);
   return verdict;
 }

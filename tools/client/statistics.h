@@ -16,7 +16,12 @@ namespace earshot::client {
 // Sequence numbers and arrival times of one stream.
 class StreamStatistics {
  public:
-  enum class Verdict : std::uint8_t { fresh, duplicate, restarted };
+  enum class Verdict : std::uint8_t {
+    fresh,
+    duplicate,
+    stray,      // far from the rest, and alone so far: not counted
+    restarted,  // the second of a stream that began anew; the stray before it counts too
+  };
 
   Verdict on_packet(Time arrival, std::uint16_t sequence, std::uint32_t timestamp);
 
@@ -32,7 +37,7 @@ class StreamStatistics {
   void observe_jitter(Time arrival, std::uint32_t timestamp);
   void restart(std::uint16_t sequence);
   bool is_seen(std::int64_t sequence) const;
-  void mark(std::int64_t sequence);
+  void count(std::int64_t sequence);
 
   // Which of the newest packets came; older ones cannot be told from duplicates and count as such.
   static constexpr std::int64_t window = 4'096;
@@ -45,7 +50,7 @@ class StreamStatistics {
   std::uint64_t received_ = 0;
   std::uint64_t duplicates_ = 0;
   std::uint64_t reordered_ = 0;
-  int strays_ = 0;
+  bool has_stray_ = false;
   std::uint16_t stray_ = 0;
   std::array<bool, window> seen_{};
 

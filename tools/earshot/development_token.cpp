@@ -7,7 +7,7 @@ namespace earshot::tools {
 
 Result<DevelopmentKey> DevelopmentKey::load(const std::string& state, std::string audience) {
   auto key = gateway::read_key_file(state + "/token.key");
-  if (!key) return key.error();
+  if (!key) return Error{key.error().text + " (tools/run makes one)"};
   DevelopmentKey loaded;
   loaded.audience_ = std::move(audience);
   loaded.key_ = std::move(key.value());

@@ -1,4 +1,3 @@
-#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "crypto/keys.h"
+#include "tools/client/audio_output.h"
 #include "tools/client/voice_client.h"
 #include "tools/earshot/command.h"
 #include "tools/earshot/interrupt.h"
@@ -25,28 +25,6 @@ struct Options {
   std::optional<double> seconds;
   int version = 8;
   bool json = false;
-};
-
-// s16le to a descriptor. A reader that is too slow loses audio; it never holds up the conversation.
-class AudioOutput {
- public:
-  explicit AudioOutput(int descriptor) : descriptor_(descriptor) {}
-
-  // False once nobody reads any more.
-  bool write(std::span<const std::int16_t> pcm) {
-    pollfd ready{descriptor_, POLLOUT, 0};
-    if (poll(&ready, 1, 0) != 1) return true;
-    // A frame is less than PIPE_BUF: a pipe that is writable takes it whole.
-    std::vector<std::uint8_t> bytes;
-    for (const std::int16_t sample : pcm) {
-      bytes.push_back(static_cast<std::uint8_t>(sample & 0xFF));
-      bytes.push_back(static_cast<std::uint8_t>(sample >> 8 & 0xFF));
-    }
-    return ::write(descriptor_, bytes.data(), bytes.size()) >= 0;
-  }
-
- private:
-  int descriptor_;
 };
 
 int fail(const std::string& text) {
@@ -174,6 +152,7 @@ class Conversation {
     }
     if (!end_.is_ok) return fail(end_.text);
     if (!was_joined_) return fail("left before the channel was joined");
+    if (!output_.error().empty()) return fail(output_.error());
     if (!recorder_.error().empty()) return fail(recorder_.error());
     return exit_ok;
   }
@@ -181,7 +160,7 @@ class Conversation {
   const Options& options_;
   client::Loop loop_;
   client::Recorder recorder_;
-  AudioOutput output_;
+  client::AudioOutput output_;
   std::unique_ptr<client::VoiceClient> client_;
   client::Timer* limit_ = nullptr;
   bool was_joined_ = false;

@@ -378,12 +378,14 @@ TEST_CASE("an unreachable address gets nothing until it is heard of again") {
   auto b = rig.join(2, channel);
   rig.command(TrackAddress{b.slot, b.address});
   CHECK(rig.speak(a).size() == 1);
+  rig.now = rig.now + milliseconds(1);
   rig.core.on_unreachable_address(rig.now, b.address);
   CHECK(rig.speak(a).empty());
   rig.now = rig.now + seconds(1);
   rig.feed(b.address, std::vector<std::uint8_t>(8, 0));
   CHECK(get(rig.slot_stats[2].keep_alive_ns) == static_cast<std::uint64_t>(rig.now.ns));
   CHECK(rig.speak(a).size() == 1);
+  rig.now = rig.now + seconds(1);
   rig.core.on_unreachable_address(rig.now, b.address);
   rig.now = rig.now + seconds(1);
   CHECK(rig.speak(a).empty());

@@ -65,6 +65,31 @@ TEST_CASE("exact repeats are dropped in both orders, before and after learning")
   }
 }
 
+TEST_CASE("while the order is learnt, an exact repeat is dropped however old it is") {
+  for (const CounterOrder order : {CounterOrder::big_endian, CounterOrder::little_endian}) {
+    NonceState state = fresh(5);
+    for (std::uint32_t i = 0; i < limits::nonce_learning_packets - 1; ++i) {
+      REQUIRE(nonces_receive(state, bytes(i, order)).reason == DropReason::none);
+      // In the other reading some of these look new again.
+      for (std::uint32_t old = 0; old <= i; old += 7)
+        REQUIRE(nonces_receive(state, bytes(old, order)).reason == DropReason::replayed);
+    }
+    CHECK(state.order == CounterOrder::unknown);
+  }
+}
+
+TEST_CASE("a relay that has come round to its own beginning stops, and asks long before") {
+  NonceState state = fresh(10);
+  state.ranges[0].count = limits::nonce_space - limits::nonce_margin - 2;
+  CHECK(nonces_next(state).has_value());
+  CHECK_FALSE(state.fresh_key_needed);
+  for (std::uint32_t i = 0; i < limits::nonce_margin + 1; ++i)
+    REQUIRE(nonces_next(state).has_value());
+  CHECK(state.fresh_key_needed);
+  CHECK_FALSE(nonces_next(state).has_value());
+  CHECK_FALSE(nonces_next(state).has_value());
+}
+
 TEST_CASE("reordered packets pass once, old ones do not") {
   NonceState state = fresh(5);
   for (std::uint32_t i = 1'000; i < 1'400; ++i) {

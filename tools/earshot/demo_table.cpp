@@ -1,0 +1,161 @@
+#include "tools/earshot/demo_table.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <string_view>
+
+namespace earshot::tools {
+namespace {
+
+constexpr std::string_view plain = "";
+constexpr std::string_view bold = "\x1b[1m";
+constexpr std::string_view dim = "\x1b[2m";
+constexpr std::string_view red = "\x1b[31m";
+constexpr std::string_view green = "\x1b[32m";
+constexpr std::string_view reset = "\x1b[0m";
+
+constexpr std::size_t name_width = 9;
+constexpr std::size_t table_width = 78;
+
+// Ids and texts are shown as they are, but must not be able to steer the terminal.
+std::string printable(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return result;
+}
+
+std::string shortened(std::string_view text, std::size_t width) {
+  if (text.size() <= width) return std::string(text);
+  return std::string(text.substr(0, width - 1)) + "~";
+}
+
+std::string left(std::string_view text, std::size_t width) {
+  std::string cell = shortened(text, width);
+  cell.resize(width, ' ');
+  return cell;
+}
+
+std::string right(std::string_view text, std::size_t width) {
+  const std::string cell = shortened(text, width);
+  return std::string(width - cell.size(), ' ') + cell;
+}
+
+std::string fixed(double value, int decimals, const char* unit) {
+  std::array<char, 64> text;
+  std::snprintf(text.data(), text.size(), "%.*f %s", decimals, value, unit);
+  return text.data();
+}
+
+std::string whole_seconds(Duration duration) {
+  return std::to_string((duration.ns + 500'000'000) / 1'000'000'000) + " s";
+}
+
+class Writer {
+ public:
+  explicit Writer(const TableStyle& style) : style_(style) {}
+
+  // ASCII only; what does not fit is cut off.
+  void add(std::string_view text, std::string_view color = plain) {
+    const auto visible = text.substr(0, std::min(text.size(), style_.columns - width_));
+    width_ += visible.size();
+    put(visible, color);
+  }
+  void add_bar(std::size_t length) {
+    length = std::min(length, style_.columns - width_);
+    width_ += length;
+    std::string bar;
+    for (std::size_t i = 0; i < length; ++i) bar += style_.has_unicode ? "\u25ae" : "#";
+    put(bar, green);
+  }
+  void end_line() {
+    // No line ends in blanks.
+    while (!text_.empty() && text_.back() == ' ') text_.pop_back();
+    text_ += '\n';
+    width_ = 0;
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  void put(std::string_view visible, std::string_view color) {
+    const bool is_colored = style_.has_colors && !color.empty() && !visible.empty();
+    if (is_colored) text_ += color;
+    text_ += visible;
+    if (is_colored) text_ += reset;
+  }
+
+  const TableStyle& style_;
+  std::string text_;
+  std::size_t width_ = 0;
+};
+
+// One mark for each 6 dB above -54 dBFS: each is twice as loud as the one before it.
+std::size_t bar_length(double level) {
+  return static_cast<std::size_t>(std::clamp(std::lround((level + 54) / 6), 0L, 8L));
+}
+
+void add_title(Writer& out, const DemoState& state) {
+  const std::string clock =
+      whole_seconds(std::min(state.elapsed, state.total)) + " of " + whole_seconds(state.total);
+  out.add(left(state.title, table_width - 14), bold);
+  out.add(right(clock, 14));
+  out.end_line();
+}
+
+void add_speaker(Writer& out, const DemoSpeaker& speaker) {
+  out.add(left(speaker.name, name_width), speaker.saying.empty() ? dim : bold);
+  if (!speaker.saying.empty()) {
+    out.add("\"" + shortened(printable(speaker.saying), table_width - name_width - 2) + "\"");
+  }
+  out.end_line();
+}
+
+void add_header(Writer& out) {
+  out.add(left("listener", name_width), bold);
+  out.add(left("speaker", name_width - 1), bold);
+  out.add(right("frames heard", 13), bold);
+  out.add(right("lost", 6), bold);
+  out.add(right("latency p50", 12), bold);
+  out.add(right("p99", 9), bold);
+  out.add(right("level", 12), bold);
+  out.end_line();
+}
+
+void add_pair(Writer& out, const DemoPair& pair, bool is_first_of_listener) {
+  const bool is_measured = pair.latency_count > 0;
+  out.add(left(is_first_of_listener ? printable(pair.listener) : "", name_width));
+  out.add(left(printable(pair.speaker), name_width - 1));
+  out.add(right(std::to_string(pair.heard), 13));
+  out.add(right(std::to_string(pair.lost), 6), pair.lost > 0 ? red : plain);
+  out.add(right(is_measured ? to_ms_text(pair.latency_p50) : "-", 12));
+  out.add(right(is_measured ? to_ms_text(pair.latency_p99) : "-", 9));
+  out.add(right(pair.audible > 0 ? fixed(pair.level, 1, "dBFS") : "-", 12));
+  out.add("  ");
+  out.add_bar(bar_length(pair.level_recent));
+  out.end_line();
+}
+
+}  // namespace
+
+std::string to_ms_text(Duration duration) {
+  return fixed(static_cast<double>(duration.ns) / 1e6, 2, "ms");
+}
+
+std::string make_table(const DemoState& state, const TableStyle& style) {
+  Writer out(style);
+  add_title(out, state);
+  for (const DemoSpeaker& speaker : state.speakers) add_speaker(out, speaker);
+  out.end_line();
+  add_header(out);
+  const DemoPair* previous = nullptr;
+  for (const DemoPair& pair : state.pairs) {
+    add_pair(out, pair, previous == nullptr || previous->listener != pair.listener);
+    previous = &pair;
+  }
+  return out.take();
+}
+
+}  // namespace earshot::tools
