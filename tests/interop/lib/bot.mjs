@@ -54,7 +54,7 @@ export class Bot {
   }
 
   log() {
-    return this.#lines.slice(-LOG_LINES);
+    return [...this.#lines.slice(-LOG_LINES), `sent ${this.framesSent} frames`];
   }
 
   fault(what) {
@@ -78,8 +78,11 @@ export class Bot {
   }
 
   // How many frames of that tone it heard from that user since it began to listen.
-  heard(user, hz) {
-    return listenTo(this.ears.get(user), hz);
+  async heard(user, hz) {
+    const packets = [...this.ears.get(user)];
+    const count = await listenTo(packets, hz);
+    this.note(`heard ${count} frames of ${hz} Hz in ${packets.length} packets from ${user}`);
+    return count;
   }
 
   // How many of these very frames.

@@ -69,7 +69,7 @@ export class Dysnomia extends Bot {
   }
 
   get framesSent() {
-    return this.connection.sequence;
+    return this.connection?.sequence;
   }
 
   subscribe(user, onPacket) {
