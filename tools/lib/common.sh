@@ -150,27 +150,26 @@ build_now() {
   done
 }
 
-# install_node_packages FOLDER...: exactly what each package-lock.json names, none of whose scripts run; nothing if it is
-# there.
+earshot_npm=(npm)
+
+# install_node_packages FOLDER: exactly what its package-lock.json names, none of whose scripts run; nothing if it is there.
 install_node_packages() {
-  local folder lock log
-  for folder in "$@"; do
-    # Several tests may start at once in a fresh clone.
-    exec {lock}<"$folder/package-lock.json"
-    flock "$lock"
-    if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"; then
-      command -v npm >/dev/null || install_packages npm
-      say "installing the packages of ${folder#"$EARSHOT_ROOT/"}"
-      make_temporary log
-      start_job install_node_now "$folder" "$log"
-      if ! wait_job "$!"; then
-        cat "$log" >&2
-        die "could not install the packages of $folder"
-      fi
-      cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
+  local folder="$1" lock log
+  # Several tests may start at once in a fresh clone.
+  exec {lock}<"$folder/package-lock.json"
+  flock "$lock"
+  if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"; then
+    command -v "${earshot_npm[0]}" >/dev/null || install_packages npm
+    say "installing the packages of ${folder#"$EARSHOT_ROOT/"}"
+    make_temporary log
+    start_job install_node_now "$folder" "$log"
+    if ! wait_job "$!"; then
+      cat "$log" >&2
+      die "could not install the packages of $folder"
     fi
-    exec {lock}<&-
-  done
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
+  fi
+  exec {lock}<&-
 }
 
-install_node_now() { npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund >"$2" 2>&1; }
+install_node_now() { "${earshot_npm[@]}" ci --prefix "$1" --ignore-scripts --no-audit --no-fund >"$2" 2>&1; }
