@@ -196,6 +196,26 @@ async function waits(Library, room) {
   assert.equal(bot.told(OP.resumed), undefined);
 }
 
+// With a relay of its own.
+async function outlivesTheRelay(Library, room) {
+  room.relay = await Relay.start();
+  try {
+    const bots = await Promise.all([Library.join(room), Library.join(room)]);
+    room.tolerated = /ECONNREFUSED/;
+    await room.relay.restart();
+    for (const bot of bots) await until(`${bot.user} has joined again`, () => bot.joins > 1);
+    await Promise.all(bots.map((bot) => bot.isReady()));
+    await greet(...bots);
+    bots[1].listen(bots[0].user);
+    await bots[0].say(toneFrames(440, SPEECH));
+    await settle();
+    assertHeard('after the restart', await bots[1].heard(bots[0].user, 440), SPEECH);
+  } finally {
+    await Promise.all(room.members.map((member) => member.leave()));
+    await room.relay.stop();
+  }
+}
+
 async function isRefused(Library, room) {
   const [bot, listener] = await Promise.all([Library.join(room, { refusals: 1 }), Library.join(room)]);
   assert.equal(bot.joins, 2);
@@ -254,6 +274,7 @@ export function conversations(Library, xchachaModes = []) {
     can('speech after 5 s of silence is heard', gcm, fallsSilent);
     can('a full channel; one leaves and joins again', gcm, fillAChannel);
     can('who was refused joins with another token', gcm, isRefused);
+    can('all come back to a relay that was restarted', gcm, outlivesTheRelay);
     can('a second session of the same user takes over', gcm, takesOver);
   });
 

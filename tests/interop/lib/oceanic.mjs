@@ -10,6 +10,7 @@ export class Oceanic extends DiscordJs {
     speakAtOnce: ALONE,
     offersEncryption: ALONE,
     joinsLate: ALONE,
+    outlivesTheRelay: ALONE,
     isRefused: ALONE,
     resumes: ALONE,
     fallsSilent: ALONE,

@@ -15,6 +15,7 @@ export class Performanc extends Bot {
   static cannot = {
     offersEncryption: 'it does not say in Identify what it offers',
     isRefused: 'it stops',
+    outlivesTheRelay: 'it stops',
     resumes: 'it resumes without a UDP socket',
     xchacha: 'its XChaCha calls a function that does not exist',
     fillAChannel: 'one listener for each speaker in a process',
