@@ -24,8 +24,8 @@ export class Bot {
   // Silence frames behind a speech, and how many of them reach a listener.
   static silenceSent = 5;
   static silenceHeard = 5;
-  // Conversations that the library does not master with any relay, and why.
-  static cannot = {};
+  // Conversations that are left out, by the names of conversations.mjs, and why: what the library does with any relay.
+  static skips = {};
 
   constructor(room, { user = makeId(), refusals = 0 } = {}) {
     this.room = room;

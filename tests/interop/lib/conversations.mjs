@@ -249,16 +249,16 @@ export function conversations(Library, xchachaModes = []) {
   const xchacha = () => xchachaRelay;
 
   describe(Library.name, { concurrency: 5 }, () => {
-    const { cannot } = Library;
+    const { skips } = Library;
     before(async () => {
       gcmRelay = await Relay.start();
       const modes = `[${xchachaModes.map((mode) => `"${mode}"`).join(',')}]`;
-      if (!cannot.xchacha) xchachaRelay = await Relay.start({ 'media.encryption_modes': modes });
+      if (!skips.xchacha) xchachaRelay = await Relay.start({ 'media.encryption_modes': modes });
     });
     after(() => Promise.all([gcmRelay?.stop(), xchachaRelay?.stop()]));
 
     const can = (what, relay, body, ...args) => {
-      const skip = cannot[body.name] ?? (relay === xchacha ? cannot.xchacha : undefined);
+      const skip = skips[body.name] ?? (relay === xchacha ? skips.xchacha : undefined);
       inRoom(what, { relay, skip }, (room) => body(Library, ...args, room));
     };
     can('who was silent for a minute hears', gcm, waits);

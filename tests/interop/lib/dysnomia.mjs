@@ -7,7 +7,7 @@ import { until } from './room.mjs';
 export class Dysnomia extends Bot {
   // It sends five, but at once and from one buffer: the same datagram five times.
   static silenceHeard = 1;
-  static cannot = {
+  static skips = {
     isRefused: 'it tries the same token for ever',
     outlivesTheRelay: 'it stops when its session is unknown',
   };

@@ -6,7 +6,8 @@ import { DiscordJs } from './discordjs.mjs';
 const ALONE = 'one connection for each server in a process';
 
 export class Oceanic extends DiscordJs {
-  static cannot = {
+  static skips = {
+    waits: 'the same as without Oceanic',
     speakAtOnce: ALONE,
     offersEncryption: ALONE,
     joinsLate: ALONE,

@@ -12,7 +12,7 @@ export class Performanc extends Bot {
   // One bare silence frame that is no RTP packet.
   static silenceSent = 0;
   static silenceHeard = 0;
-  static cannot = {
+  static skips = {
     offersEncryption: 'it does not say in Identify what it offers',
     isRefused: 'it stops',
     outlivesTheRelay: 'it stops',
