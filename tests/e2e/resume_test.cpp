@@ -178,7 +178,8 @@ TEST_CASE("nobody else resumes a session, and its owner is not disturbed") {
   }
   SUBCASE("another user's token that carries the session id") {
     mallory.resume("server", session_id,
-                   world.relay.sign(make_claims("mallory", "channel", "server", session_id)), newest);
+                   world.relay.sign(make_claims("mallory", "channel", "server", session_id)),
+                   newest);
   }
   SUBCASE("the same user's, for another server") {
     mallory.resume("server", session_id,
@@ -190,7 +191,8 @@ TEST_CASE("nobody else resumes a session, and its owner is not disturbed") {
   }
   SUBCASE("the same user's, for another channel") {
     mallory.resume("server", session_id,
-                   world.relay.sign(make_claims("victim", "elsewhere", "server", session_id)), newest);
+                   world.relay.sign(make_claims("victim", "elsewhere", "server", session_id)),
+                   newest);
   }
   SUBCASE("the same user's, for another session") {
     mallory.resume("server", session_id,
