@@ -241,7 +241,8 @@ async function takesOver(Library, room) {
 // `xchachaModes` are the relay's modes with which the library takes XChaCha.
 export function conversations(Library, xchachaModes = []) {
   // Encoding holds up everybody in this process, so it comes first.
-  for (const hz of HZ) toneFrames(hz, 2 * SPEECH);
+  for (const hz of HZ) toneFrames(hz, SPEECH);
+  toneFrames(550, 2 * SPEECH);
 
   let gcmRelay;
   let xchachaRelay;

@@ -72,7 +72,7 @@ export class DiscordJs extends Bot {
     source.push(null);
     this.player.play(createAudioResource(source, { inputType: StreamType.Opus }));
     await until('speech began', () => this.player.state.status !== AudioPlayerStatus.Buffering);
-    await entersState(this.player, AudioPlayerStatus.Idle, 30_000 + frames.length * FRAME_MS);
+    await entersState(this.player, AudioPlayerStatus.Idle, 60_000 + frames.length * FRAME_MS);
   }
 
   get framesSent() {

@@ -67,7 +67,7 @@ export class Performanc extends Bot {
     source.canStop = true;
     this.connection.play(source);
     await until('speech began', () => this.connection.playerState.status === 'playing');
-    await until('speech ended', () => this.connection.playerState.status === 'idle', 30_000 + frames.length * FRAME_MS);
+    await until('speech ended', () => this.connection.playerState.status === 'idle', 60_000 + frames.length * FRAME_MS);
   }
 
   get framesSent() {
