@@ -13,7 +13,7 @@ Endpoint client_address(std::uint16_t slot) {
 std::array<std::uint8_t, crypto::key_size> test_key(std::uint32_t n) {
   std::array<std::uint8_t, crypto::key_size> key{};
   for (std::size_t i = 0; i < key.size(); ++i)
-    key[i] = static_cast<std::uint8_t>(n * 31 + i * 7 + (n >> 8));
+    key[i] = static_cast<std::uint8_t>((n >> (8 * (i % 4))) + i * 7);
   return key;
 }
 

@@ -124,6 +124,56 @@ TEST_CASE("an address that ICMP calls unreachable gets nothing until it is heard
   }
 }
 
+TEST_CASE("after a settled mute, deafen or leave nothing comes, whatever is under way") {
+  WorkerRig rig(2);
+  const ChannelRef channel{{0}, {1}};
+  rig.send_all(OpenChannel{channel});
+  rig.send_all(SetChannelWorkers{channel, 0b11});
+  for (std::uint16_t round = 0; round < 12; ++round) {
+    Party speaker = rig.join(0, round, channel, rig.relay_v4);
+    Party near = rig.join(0, static_cast<std::uint16_t>(20 + round), channel, rig.relay_v4);
+    Party far = rig.join(1, round, channel, rig.relay_v4);
+    std::atomic<bool> is_speaking{true};
+    std::thread talk([&] {
+      for (std::uint16_t i = 0; is_speaking; ++i) {
+        speaker.socket->send(speaker.media->seal(i, 960u * i, silence));
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+    for (Party* listener : {&near, &far}) CHECK_FALSE(listener->socket->receive().empty());
+    switch (round % 3) {
+      case 0:
+        rig.send(0, SetMuted{speaker.slot, true});
+        rig.send(1, Fence{});
+        break;
+      case 1:
+        rig.send(0, SetDeafened{near.slot, true});
+        rig.send(1, SetDeafened{far.slot, true});
+        break;
+      case 2:
+        rig.send(0, CloseSlot{speaker.slot});
+        rig.send(1, CloseSlot{speaker.slot});
+        break;
+    }
+    // What the kernel had taken before.
+    for (Party* listener : {&near, &far}) {
+      while (!listener->socket->receive(0).empty()) continue;
+    }
+    for (Party* listener : {&near, &far}) CHECK(listener->socket->receive(20).empty());
+    is_speaking = false;
+    talk.join();
+    if (round % 3 != 2) {
+      rig.send(0, CloseSlot{speaker.slot});
+      rig.send(1, CloseSlot{speaker.slot});
+    }
+    for (const Party* listener : {&near, &far}) {
+      rig.send(0, CloseSlot{listener->slot});
+      rig.send(1, CloseSlot{listener->slot});
+    }
+  }
+  check_conservation(rig.settled());
+}
+
 TEST_CASE("events reach the controller") {
   WorkerRig rig(1);
   const ChannelRef channel{{0}, {1}};
