@@ -76,7 +76,7 @@ export class DiscordJs extends Bot {
   }
 
   get framesSent() {
-    return this.connection.state.networking.state.connectionData.packetsPlayed;
+    return this.connection.state.networking?.state.connectionData?.packetsPlayed;
   }
 
   subscribe(user, onPacket) {

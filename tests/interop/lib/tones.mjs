@@ -67,7 +67,7 @@ export function isTone(samples, hz) {
 // How many of a speaker's Opus packets, in the order they were heard, are the tone.
 export function listenTo(packets, hz) {
   // opusscript addresses its buffers wrongly: a second decoder at work would be overwritten.
-  const count = decoding.then(() => decode([...packets], hz));
+  const count = decoding.then(() => decode(packets, hz));
   decoding = count.catch(() => {});
   return count;
 }
