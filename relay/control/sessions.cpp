@@ -269,17 +269,19 @@ Session* Sessions::find_resumable(const gateway::Resume& message, const TokenHas
   return session->is_description_delivered ? session : nullptr;
 }
 
+// What cannot be resumed stays as it is: its client will identify anew, and take over.
 void Sessions::on_message(Client& client, const gateway::Resume& message) {
   const TokenHash hash = tokens_.hash(message.token);
   const auto verdict = verifier_.verify(message.token, clock_.unix_seconds());
   Session* session = find_resumable(message, hash, verdict);
-  if (session == nullptr) {
+  if (session == nullptr || !roster_.can_resume(*session, message.seq_ack)) {
     ++counters_.resumes_refused;
     if (!verdict.claims) {
       admission_.on_bad_token(clock_.monotonic(), client.connection.peer().ip);
     }
     return close(client, CloseCode::session_invalid);
   }
+  ++counters_.resumed;
   if (session->client != nullptr) {
     Client& old = *std::exchange(session->client, nullptr);
     old.session = nullptr;
@@ -289,12 +291,8 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
   const int version_before = session->version;
   attach(*session, client);
   session->version = version_before;
-  if (!roster_.resume(*session, message.seq_ack)) {
-    ++counters_.resumes_refused;
-    return end(*session, CloseCode::session_invalid);
-  }
-  ++counters_.resumed;
   client.rules.on_established();
+  roster_.resume(*session, message.seq_ack);
   if (session->signalling_peer != peer_before) {
     membership_.send(session->member, SetSignallingPeer{membership_.slot(session->member),
                                                         session->signalling_peer});
