@@ -291,6 +291,7 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
   const int version_before = session->version;
   attach(*session, client);
   session->version = version_before;
+  session->token_hash = hash;
   client.rules.on_established();
   roster_.resume(*session, message.seq_ack);
   if (session->signalling_peer != peer_before) {

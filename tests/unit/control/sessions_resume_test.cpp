@@ -313,6 +313,25 @@ TEST_CASE("the same token resumes after its time; another one must be valid") {
   }
 }
 
+TEST_CASE(
+    "the token that resumed a session last is the session's: it resumes again after its time") {
+  ControlRig rig;
+  GatewayClient& a = rig.join(rig.person("a"));
+  Person renewed = a.person;
+  rig.renew(renewed);
+  a.cut();
+  GatewayClient& second = rig.connect(renewed);
+  second.resume(a.last_seq());
+  REQUIRE(second.is_open());
+  rig.unix_now += 100'000;
+  second.cut();
+  GatewayClient& third = rig.connect(renewed);
+  third.resume(a.last_seq());
+  CHECK(third.is_open());
+  third.cut();
+  CHECK(rig.join(renewed).is_open());
+}
+
 TEST_CASE("1000 ends a session at once; every other end of a connection leaves it resumable") {
   constexpr std::uint16_t codes[] = {1001, 1005, 1006, 1011, 4000, 4014, 4901};
   for (const std::uint16_t code : codes) {
