@@ -77,8 +77,9 @@ void Roster::on_speaking(Session& speaker, std::uint32_t flags) {
   if (speaker.speaking_flags == flags) return;
   speaker.speaking_flags = flags;
   // Before it is in, nobody knows it; on entering they hear of its flags.
-  if (speaker.phase != Session::Phase::live) return;
-  for (Session* other : live(speaker.channel())) tell_speaking(*other, speaker);
+  const auto& others = live(speaker.channel());
+  if (std::find(others.begin(), others.end(), &speaker) == others.end()) return;
+  for (Session* other : others) tell_speaking(*other, speaker);
 }
 
 void Roster::on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack) {

@@ -329,6 +329,19 @@ TEST_CASE("after a change of mode nothing comes until the new op 4 is delivered"
   CHECK(listener.hear().has_value());
 }
 
+TEST_CASE("Speaking during a change of mode is not lost") {
+  ControlRig rig;
+  if (!has_both_modes(rig)) return;
+  GatewayClient& other = rig.join(rig.person("b"));
+  GatewayClient& client = rig.join(rig.person("a"));
+  other.take();
+  client.select(gcm);
+  client.speak(1);
+  rig.settle();
+  CHECK(other.take_opcodes() == std::vector{5});
+  CHECK(other.last(5)["d"]["speaking"] == 1);
+}
+
 TEST_CASE("a connection that breaks after a change of mode leaves nothing to resume") {
   ControlRig rig;
   if (!has_both_modes(rig)) return;
