@@ -47,7 +47,7 @@ async function listens(Library, mode, room) {
   const earshot = await Earshot.join(room, ['--play', 'tone:660']);
   await until('it knows the speaker', () => bot.knows(earshot.user));
   const packets = bot.listen(earshot.user);
-  await until('it heard enough', () => packets.length >= 2 * SPEECH, 20_000);
+  await until('it heard enough', () => packets.length >= 2 * SPEECH);
   const { frames_sent: sent } = await earshot.leave();
   await settle();
   assertHeard('of all but its first words', await bot.heard(earshot.user, 660), sent - 5);
@@ -77,7 +77,7 @@ async function joinsLate(Library, room) {
   const speech = speaker.say(toneFrames(550, 2 * SPEECH));
   await sleep(2_000);
   const [late, earshot] = await Promise.all([Library.join(room), Earshot.join(room)]);
-  await until('it learns who speaks', () => late.knows(speaker.user), 2_000);
+  await until('it learns who speaks', () => late.knows(speaker.user));
   const packets = late.listen(speaker.user);
   const before = speaker.framesSent;
   await speech;
@@ -88,7 +88,7 @@ async function joinsLate(Library, room) {
   const cutShort = speaker.say(toneFrames(550, SPEECH)).catch(() => {});
   await sleep(1_000);
   await speaker.leave();
-  await until('it sees that the speaker left', () => late.told(OP.left)?.user_id === speaker.user, 2_000);
+  await until('it sees that the speaker left', () => late.told(OP.left)?.user_id === speaker.user);
   await cutShort;
   const count = packets.length;
   await sleep(1_000);
@@ -106,7 +106,7 @@ async function resumes(Library, room) {
   const speech = Promise.all([cut.say(toneFrames(440, SPEECH)), other.say(toneFrames(660, SPEECH))]);
   await sleep(2_000);
   cut.cut();
-  await until('it resumed', () => resumed() === 1, 5_000);
+  await until('it resumed', () => resumed() === 1);
   await speech;
   await settle();
   assertHeard('across the cut', await cut.heard(other.user, 660), SPEECH);
@@ -114,7 +114,7 @@ async function resumes(Library, room) {
 
   // A second time, while nobody speaks.
   cut.cut();
-  await until('it resumed again', () => resumed() === 2, 5_000);
+  await until('it resumed again', () => resumed() === 2);
   await cut.isReady();
   await Promise.all([cut.say(toneFrames(440, SPEECH)), other.say(toneFrames(660, SPEECH))]);
   await settle();
@@ -165,7 +165,7 @@ async function fillAChannel(Library, room) {
 
   const [gone, ...rest] = bots;
   await gone.leave();
-  for (const bot of rest) await until(`${bot.user} sees it leave`, () => bot.told(OP.left)?.user_id === gone.user, 2_000);
+  for (const bot of rest) await until(`${bot.user} sees it leave`, () => bot.told(OP.left)?.user_id === gone.user);
   bots[0] = await Library.join(room, { user: gone.user });
   assert.notEqual(bots[0].told(OP.ready).ssrc, gone.told(OP.ready).ssrc);
   await greet(...bots);
@@ -229,7 +229,7 @@ async function isRefused(Library, room) {
 async function takesOver(Library, room) {
   const [first, listener] = await Promise.all([Library.join(room), Library.join(room)]);
   const second = await Library.join(room, { user: first.user });
-  await until('the first is told to stop', () => first.closes.includes(4014), 5_000);
+  await until('the first is told to stop', () => first.closes.includes(4014));
   await greet(second, listener);
   listener.listen(second.user);
   await second.say(toneFrames(440, SPEECH));

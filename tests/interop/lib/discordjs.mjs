@@ -59,7 +59,7 @@ export class DiscordJs extends Bot {
   }
 
   isReady() {
-    return entersState(this.connection, VoiceConnectionStatus.Ready, 20_000);
+    return entersState(this.connection, VoiceConnectionStatus.Ready, 60_000);
   }
 
   knows(user) {

@@ -53,7 +53,7 @@ export class Performanc extends Bot {
 
   async isReady() {
     await this.joined;
-    await until('it is connected', () => this.connection.state.status === 'connected', 20_000);
+    await until('it is connected', () => this.connection.state.status === 'connected', 60_000);
   }
 
   knows(user) {

@@ -33,7 +33,7 @@ export class Relay {
   async #start() {
     const sets = Object.entries(this.settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
     this.child = new Child(program, ['--config', `${state}/relay.toml`, ...sets]);
-    const [, gateway] = await this.child.prints('out', /^ready gateway=(\S+) udp=\S+ api=\S+$/m, 20_000);
+    const [, gateway] = await this.child.prints('out', /^ready gateway=(\S+) udp=\S+ api=\S+$/m, 60_000);
     this.gateway = gateway;
   }
 
@@ -46,7 +46,7 @@ export class Relay {
 
   // Sanitizers report through the exit code.
   async stop() {
-    const code = await this.child.stop('SIGTERM', 10_000);
+    const code = await this.child.stop('SIGTERM', 30_000);
     assert.equal(code, 0, `the relay ended with ${code}:\n${this.child.err}`);
   }
 }
