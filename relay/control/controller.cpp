@@ -149,7 +149,7 @@ Result<void> Controller::State::open_workers() {
   options.seed = random_seed();
   options.wake_controller = [this] { uv_async_send(&wake); };
   auto created = WorkerGroup::create(options);
-  if (!created) return created.error();
+  if (!created) return Error{"media.listen: " + created.error().text};
   workers = std::move(created.value());
   media = {media_address(config, interface_addresses()), workers->bound().port};
 

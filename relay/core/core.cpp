@@ -86,7 +86,7 @@ struct Core::State {
   DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
                        const wire::RtpHeader& header, std::span<const std::uint8_t> frame);
   void publish_stream(SlotIndex slot);
-  void forward(Time now, const Channel& channel, const OpenedPacket& packet, Outbox& out);
+  void forward(Time now, Channel& channel, const OpenedPacket& packet, Outbox& out);
   DropReason on_forwarded(Time now, const OpenedPacket& in, Outbox& out);
 
   void on(Time, const Fence&) {}
@@ -341,8 +341,7 @@ void Core::State::publish_stream(SlotIndex slot) {
   set(s->jitter_ticks, transports[slot].stream.jitter_ticks());
 }
 
-void Core::State::forward(Time now, const Channel& channel, const OpenedPacket& packet,
-                          Outbox& out) {
+void Core::State::forward(Time now, Channel& channel, const OpenedPacket& packet, Outbox& out) {
   forward_local(now, channels, channel, transports, packet, out);
   counters[Counter::forwards_offered] += forward_to_workers(channel, options.worker, packet, out);
 }
@@ -493,7 +492,7 @@ void Core::State::inject_silence(Time now, Outbox& out) {
   const SessionRecord& record = transports.record(silenced_slot);
   const auto step = static_cast<std::uint16_t>(silence_frames - silence_left);
   const auto sequence = static_cast<std::uint16_t>(t.stream.highest_sequence() + step);
-  const Channel* channel = channels.find(record.channel);
+  Channel* channel = channels.find(record.channel);
   RELAY_CHECK(channel != nullptr);
   forward(now, *channel,
           {record.slot, record.channel, sequence, t.stream.highest_timestamp() + step * frame_ticks,

@@ -62,12 +62,14 @@ remove_temporary() {
   earshot_temporary=()
 }
 
+# Ends the children even if nobody listens any more: a terminal that is gone fails every write.
 clean_up() {
   local process
-  trap '' INT TERM HUP
-  [ "$earshot_line_is_open" = no ] || printf '\n' >&2
+  set +e
+  trap '' INT TERM HUP PIPE
   for process in "${!earshot_jobs[@]}"; do stop_job "$process" INT; done
   remove_temporary
+  [ "$earshot_line_is_open" = no ] || printf '\n' >&2
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP

@@ -167,6 +167,25 @@ TEST_CASE("a mute before the session, or during its join, is there from the firs
   CHECK(b.is_silent());
 }
 
+TEST_CASE("a mute is answered when the slots that the user has just left are silent too") {
+  ControlRig rig;
+  rig.join(rig.person("a"));
+  bool is_done = false;
+  SUBCASE("left") {
+    rig.clients[0]->leave();
+  }
+  SUBCASE("taken over") {
+    rig.connect(rig.person("a")).identify();
+  }
+  SUBCASE("moved to another channel") {
+    rig.connect(rig.person("a", "200")).identify();
+  }
+  rig.sessions.set_muted(channel, "a", true, [&] { is_done = true; });
+  CHECK_FALSE(is_done);
+  rig.settle();
+  CHECK(is_done);
+}
+
 TEST_CASE("a mute sends no op 5, and who is muted is not shown as speaking") {
   ControlRig rig;
   GatewayClient& a = rig.join(rig.person("a"));

@@ -140,6 +140,33 @@ TEST_CASE("v8: what a heartbeat acknowledged is gone, and so is what no longer f
   }
 }
 
+TEST_CASE("v8: what cannot be resumed stays, and its client comes back with Identify") {
+  ControlRig rig;
+  GatewayClient& a = rig.join(rig.person("a"));
+  GatewayClient& b = rig.join(rig.person("b"));
+  rig.unix_now += 100'000;  // the token's time is over, the call's is not
+  bool is_connected = true;
+  SUBCASE("while it is connected") {}
+  SUBCASE("while it waits to be resumed") {
+    is_connected = false;
+    a.cut();
+  }
+  GatewayClient& again = rig.connect(a.person);
+  again.resume(a.last_seq() + 1);
+  CHECK(again.close_code == 4006);
+  CHECK(a.is_open() == is_connected);
+  CHECK(b.count(13) == 0);
+  if (is_connected) {
+    b.speak(1);
+    CHECK(a.last(5)["d"]["speaking"] == 1);
+  }
+  GatewayClient& anew = rig.join(a.person);
+  CHECK(anew.is_open());
+  CHECK(anew.count(4) == 1);
+  CHECK(b.count(13) == 1);
+  CHECK(rig.sessions.sessions_count() == 2);
+}
+
 TEST_CASE("below v8: op 9, op 13 for who left, then everybody who is there") {
   for (const int version : {0, 4, 7}) {
     CAPTURE(version);
@@ -284,6 +311,25 @@ TEST_CASE("the same token resumes after its time; another one must be valid") {
     again.resume(a.last_seq());
     CHECK(again.close_code == 4006);
   }
+}
+
+TEST_CASE(
+    "the token that resumed a session last is the session's: it resumes again after its time") {
+  ControlRig rig;
+  GatewayClient& a = rig.join(rig.person("a"));
+  Person renewed = a.person;
+  rig.renew(renewed);
+  a.cut();
+  GatewayClient& second = rig.connect(renewed);
+  second.resume(a.last_seq());
+  REQUIRE(second.is_open());
+  rig.unix_now += 100'000;
+  second.cut();
+  GatewayClient& third = rig.connect(renewed);
+  third.resume(a.last_seq());
+  CHECK(third.is_open());
+  third.cut();
+  CHECK(rig.join(renewed).is_open());
 }
 
 TEST_CASE("1000 ends a session at once; every other end of a connection leaves it resumable") {

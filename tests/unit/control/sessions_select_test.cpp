@@ -303,6 +303,32 @@ TEST_CASE("nothing is sent to a client whose op 4 has not been delivered") {
   }
 }
 
+TEST_CASE("op 4 on a connection that is closing already is not delivered") {
+  for (const int version : {4, 8}) {
+    ControlRig rig;
+    MediaParty speaker(rig, rig.person("speaker"));
+    rig.deliver_description();
+    GatewayClient& client = rig.identify(rig.person("a"), version);
+    ClientSocket socket(rig.workers.group->bound());
+    client.select(xchacha, socket.address());
+    client.close_code = 1001;  // the listener stops, or does not like its frames
+    rig.workers.settle();
+    CHECK(client.count(4) == 0);
+    for (int i = 0; i < 3; ++i) {
+      rig.now = rig.now + milliseconds(20);
+      rig.sessions.on_tick();
+    }
+    rig.workers.settle();
+    speaker.speak();
+    CHECK(get(rig.workers.group->stats(Ssrc{client.ssrc()}).packets_sent) == 0);
+    rig.settle();
+    CHECK(rig.sessions.sessions_count() == 1);
+    GatewayClient& again = rig.connect(client.person, version);
+    again.resume();
+    CHECK(again.close_code == 4006);
+  }
+}
+
 TEST_CASE("after a change of mode nothing comes until the new op 4 is delivered") {
   ControlRig rig;
   if (!has_both_modes(rig)) return;
@@ -327,6 +353,19 @@ TEST_CASE("after a change of mode nothing comes until the new op 4 is delivered"
   rig.deliver_description();
   speaker.speak();
   CHECK(listener.hear().has_value());
+}
+
+TEST_CASE("Speaking during a change of mode is not lost") {
+  ControlRig rig;
+  if (!has_both_modes(rig)) return;
+  GatewayClient& other = rig.join(rig.person("b"));
+  GatewayClient& client = rig.join(rig.person("a"));
+  other.take();
+  client.select(gcm);
+  client.speak(1);
+  rig.settle();
+  CHECK(other.take_opcodes() == std::vector{5});
+  CHECK(other.last(5)["d"]["speaking"] == 1);
 }
 
 TEST_CASE("a connection that breaks after a change of mode leaves nothing to resume") {

@@ -133,6 +133,29 @@ TEST_CASE("many take-overs at once: the last one stays, and nothing is left of t
   CHECK(witness.count(13) == 1);
 }
 
+TEST_CASE("on a full node the last of many take-overs still gets the place of the first") {
+  ControlRigOptions options;
+  options.sessions_per_worker_max = 2;  // one place: slot 0 is nobody's
+  ControlRig rig(options);
+  const Person person = rig.person("a");
+  GatewayClient& first = rig.join(person);
+  GatewayClient& second = rig.connect(person);
+  second.identify();
+  GatewayClient& third = rig.connect(person);
+  third.identify();
+  rig.settle();
+  CHECK(first.close_code == 4014);
+  CHECK(second.close_code == 4014);
+  CHECK(third.is_open());
+  CHECK(third.count(2) == 1);
+  // Left, and back before the workers have let go of the slot.
+  third.leave();
+  GatewayClient& fourth = rig.connect(person);
+  fourth.identify();
+  rig.settle();
+  CHECK(fourth.count(2) == 1);
+}
+
 TEST_CASE("a live session's token identifies again after its time, a stranger's does not") {
   ControlRig rig;
   const Person a = rig.person("a");

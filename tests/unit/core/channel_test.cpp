@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
+#include "tests/support/core_rig.h"
+
 using namespace earshot;
 
 namespace {
@@ -92,4 +96,26 @@ TEST_CASE("participants are a list without gaps, whatever the order of leaving")
   CHECK(channels.find(ref) == nullptr);
   channels.open({{{0}, {2}}, 1, 200});
   CHECK(channels.find(ref) == nullptr);
+}
+
+TEST_CASE("nobody is always the last of a fan-out") {
+  test::CoreRig rig;
+  const auto channel = rig.open_channel(0);
+  auto speaker = rig.join(1, channel);
+  std::vector<test::CoreRig::Participant> listeners;
+  for (std::uint16_t i = 2; i < 8; ++i) listeners.push_back(rig.join(i, channel));
+  std::set<Endpoint> last;
+  for (std::size_t packet = 0; packet < 20; ++packet) {
+    const auto sent = rig.speak(speaker);
+    REQUIRE(sent.size() == listeners.size());
+    last.insert(sent.back().to);
+    std::set<Endpoint> all;
+    for (const auto& d : sent) all.insert(d.to);
+    REQUIRE(all.size() == listeners.size());
+    if (packet % 5 != 4) continue;
+    // Whoever's turn it is may leave.
+    rig.command(CloseSlot{listeners.back().slot});
+    listeners.pop_back();
+  }
+  CHECK(last.size() > 4);
 }
