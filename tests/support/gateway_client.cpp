@@ -17,7 +17,7 @@ class GatewayClient::Link final : public gateway::Connection {
     sent_ += message.size() + frame_overhead;
     client_.on_text(message);
   }
-  void send_binary(std::string_view) override { RELAY_CHECK(!"nothing binary is ever sent"); }
+  void send_binary(std::string_view) override { RELAY_CHECK(false && "nothing binary is ever sent"); }
   void close(std::uint16_t code, std::string_view reason) override {
     RELAY_CHECK(reason.size() <= 123);  // RFC 6455 s5.5
     if (client_.is_open()) client_.close_code = code;

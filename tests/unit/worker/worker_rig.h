@@ -26,12 +26,12 @@ struct Party {
 
 class WorkerRig {
  public:
-  explicit WorkerRig(std::size_t workers) {
+  explicit WorkerRig(std::size_t workers, std::size_t sessions_per_worker_max = 64) {
     REQUIRE(crypto::initialize());
     WorkerGroupOptions o;
     o.listen = {IpAddress{}, 0};
     o.workers_count = workers;
-    o.sessions_per_worker_max = 64;
+    o.sessions_per_worker_max = sessions_per_worker_max;
     o.loopback_only = true;
     o.wake_controller = [this] { ++wakes; };
     auto created = WorkerGroup::create(o);
