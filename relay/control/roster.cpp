@@ -67,7 +67,7 @@ void Roster::leave(Session& leaver) {
   if (found == live_.end() || std::erase(found->second, &leaver) == 0) return;
   const std::string message = gateway::client_disconnect_message(leaver.claims.user_id);
   for (Session* other : found->second) {
-    if (other->version < numbered_version) other->left_recently.push_back(leaver.claims.user_id);
+    other->left_recently.insert(leaver.claims.user_id);
     tell(*other, message);
   }
   if (found->second.empty()) live_.erase(found);
@@ -83,10 +83,7 @@ void Roster::on_speaking(Session& speaker, std::uint32_t flags) {
 }
 
 void Roster::on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack) {
-  if (session.version >= numbered_version) {
-    if (seq_ack) session.buffer.acknowledge(*seq_ack);
-    return;
-  }
+  if (session.version >= numbered_version && seq_ack) session.buffer.acknowledge(*seq_ack);
   session.left_before = std::move(session.left_recently);
   session.left_recently.clear();
 }
@@ -94,7 +91,7 @@ void Roster::on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack)
 // Without numbers: all that is known, the leavers first, since one of them may be back.
 void Roster::tell_state(Session& session) {
   auto left = session.left_before;
-  left.insert(left.end(), session.left_recently.begin(), session.left_recently.end());
+  left.insert(session.left_recently.begin(), session.left_recently.end());
   for (const std::string& user_id : left)
     tell(session, gateway::client_disconnect_message(user_id));
   const auto& others = live(session.channel());

@@ -210,6 +210,43 @@ TEST_CASE("below v8: who left before the heartbeat before the last one is not to
   CHECK(got[3] == disconnected("d"));
 }
 
+TEST_CASE("v8 without seq_ack: op 13 for who left, then everybody, all of it numbered") {
+  ControlRig rig;
+  GatewayClient& a = rig.join(rig.person("a"));
+  GatewayClient& b = rig.join(rig.person("b"));
+  GatewayClient& c = rig.join(rig.person("c"));
+  const std::int64_t read = a.last_seq();
+  a.cut();
+  b.leave();
+  rig.settle();
+  GatewayClient& again = rig.connect(a.person);
+  again.resume(std::nullopt);
+  const auto got = again.take();
+  CHECK(opcodes(got) == std::vector{8, 9, 13, 11, 5});
+  CHECK(without_number(got[2]) == disconnected("b"));
+  CHECK(got[3]["d"]["user_ids"] == Json{"c"});
+  CHECK(got[4]["d"]["ssrc"] == c.ssrc());
+  // The op 13 that was missed has a number too.
+  CHECK(got[2]["seq"] == read + 2);
+  CHECK(got[4]["seq"] == read + 4);
+}
+
+TEST_CASE("who comes and goes many times while a client is away is one leaver") {
+  for (const int version : {4, 8}) {
+    CAPTURE(version);
+    ControlRig rig;
+    GatewayClient& a = rig.join(rig.person("a"), version);
+    rig.join(rig.person("b"));
+    a.cut();
+    for (int i = 0; i < 20; ++i) rig.join(rig.person("b"));
+    rig.clients.back()->leave();
+    rig.settle();
+    GatewayClient& again = rig.connect(a.person, version);
+    again.resume(std::nullopt);
+    CHECK(again.take_opcodes() == std::vector{8, 9, 13});
+  }
+}
+
 TEST_CASE("over a live socket: the old one gets 4014, the session goes on") {
   ControlRig rig;
   GatewayClient& a = rig.join(rig.person("a"));
