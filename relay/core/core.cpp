@@ -4,16 +4,13 @@
 #include <cstring>
 
 #include "relay/base/check.h"
-#include "relay/base/fixed_map.h"
+#include "relay/core/core_state.h"
 #include "relay/core/forward.h"
 #include "relay/wire/discovery.h"
 
 namespace earshot {
 namespace {
 
-constexpr std::uint8_t silence_frame[] = {0xF8, 0xFF, 0xFE};
-constexpr int silence_frames = 5;
-constexpr std::uint32_t frame_ticks = 960;  // 20 ms
 // Sequence numbers up to the last injected one that may still come: as far as packets are
 // reordered. Further back is a sender that begins anew.
 constexpr std::uint16_t silenced_window = 128;
@@ -35,7 +32,7 @@ constexpr Rate discovery_worker_rate{limits::discovery_replies_per_worker_per_se
                                      limits::discovery_replies_per_worker_depth};
 
 bool is_silence(std::span<const std::uint8_t> frame) {
-  return std::equal(frame.begin(), frame.end(), std::begin(silence_frame), std::end(silence_frame));
+  return std::equal(frame.begin(), frame.end(), silence_frame.begin(), silence_frame.end());
 }
 
 // Have the listeners seen this sequence number already, as silence that a mute injected?
@@ -48,101 +45,7 @@ bool is_in_silence(Transport& t, std::uint16_t sequence) {
   return false;
 }
 
-struct IntegerHash {
-  std::uint64_t operator()(std::uint32_t key, std::uint64_t seed) const {
-    return hash(Endpoint{{}, 0}, seed ^ key);
-  }
-};
-struct EndpointHash {
-  std::uint64_t operator()(const Endpoint& key, std::uint64_t seed) const {
-    return hash(key, seed);
-  }
-};
-
-// A participant of one of this worker's channels whose slot is on another worker.
-struct RemoteSlot {
-  SlotRef slot;
-  ChannelRef channel;
-  bool has_priority = false;
-};
-
-// Where the participant of a slot is, whichever worker it is on.
-struct Tracked {
-  Endpoint remote;
-  Generation generation;
-};
-
 }  // namespace
-
-struct Core::State {
-  State(const CoreOptions& o, std::span<SlotStats* const> s);
-
-  void on_datagram(Time now, const Datagram& in, bool is_handed_over, Outbox& out);
-  DropReason on_rtp(Time now, const Datagram& in, bool is_handed_over, Outbox& out);
-  DropReason on_discovery(Time now, const Datagram& in, bool is_handed_over, Outbox& out);
-  DropReason on_other(Time now, const Datagram& in, wire::DatagramKind kind);
-  DropReason hand_over(Ssrc ssrc, const Datagram& in, bool is_handed_over, Outbox& out);
-  DropReason may_open(Time now, SlotIndex slot, const Datagram& in);
-  DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
-                       const wire::RtpHeader& header, std::span<const std::uint8_t> frame);
-  void publish_stream(SlotIndex slot);
-  void forward(Time now, Channel& channel, const OpenedPacket& packet, Outbox& out);
-  DropReason on_forwarded(Time now, const OpenedPacket& in, Outbox& out);
-
-  void on(Time, const Fence&) {}
-  void on(Time, const OpenChannel& c) { channels.open(c); }
-  void on(Time, const CloseChannel& c) { channels.close(c.channel); }
-  void on(Time, const SetChannelWorkers& c);
-  void on(Time, const OpenSlot& c);
-  void on(Time, const OpenRemoteSlot& c);
-  void on(Time, const CloseSlot& c);
-  void on(Time now, const InstallKey& c);
-  void on(Time now, const SetDeclaredAddress& c);
-  void on(Time, const StartSending& c);
-  void on(Time now, const SetSignallingPeer& c);
-  void on(Time, const SetMuted& c);
-  void on(Time, const SetDeafened& c);
-  void on(Time, const TrackAddress& c);
-  void close_remote_slot(SlotRef slot);
-  void inject_silence(Time now, Outbox& out);
-
-  // The slot's record if that life of it is open on this worker, else nullptr.
-  SessionRecord* find(SlotRef slot);
-  // The same for a command, which may have been on its way when the slot ended.
-  SessionRecord* find_or_count(SlotRef slot);
-  bool is_own(Ssrc ssrc) const {
-    return ssrc.node() == options.node && ssrc.worker() == options.worker;
-  }
-  SpeakerIndex remote_speaker(std::uint32_t index) const {
-    return static_cast<SpeakerIndex>(options.sessions_max) + index;
-  }
-  // Notes the slot if it has something to tell the controller.
-  void note_events(SlotIndex slot);
-  SlotStats* tracked_stats(const Endpoint& remote);
-
-  CoreOptions options;
-  std::vector<SlotStats*> stats;
-  Counters counters;
-  Channels channels;
-  std::unique_ptr<UnprovenAddresses> own_unproven;
-  Transports transports;
-  std::vector<RemoteSlot> remote_slots;
-  std::vector<std::uint32_t> free_remote_slots;
-  FixedMap<std::uint32_t, std::uint32_t, IntegerHash> remote_by_ssrc;
-  // Worker 0: whose keep-alives and ICMP errors these are.
-  FixedMap<Endpoint, SlotRef, EndpointHash> tracked_by_address;
-  FixedMap<std::uint32_t, Tracked, IntegerHash> tracked_by_ssrc;
-  SourceBudgets foreign_sources;
-  SourceBudgets foreign_addresses;
-  SourceBudgets discovery_sources;
-  SourceBudgets discovery_addresses;
-  TokenBucket foreign_total;
-  TokenBucket discovery_total;
-  std::vector<SlotIndex> slots_with_events;
-  std::vector<bool> is_listed_for_events;
-  SlotIndex silenced_slot;
-  int silence_left = 0;
-};
 
 Core::State::State(const CoreOptions& o, std::span<SlotStats* const> s)
     : options(o),
@@ -357,158 +260,6 @@ DropReason Core::State::on_forwarded(Time now, const OpenedPacket& in, Outbox& o
     return DropReason::speakers;
   forward_local(now, channels, *channel, transports, in, out);
   return DropReason::none;
-}
-
-// --- Commands -----------------------------------------------------------------------------------
-
-SessionRecord* Core::State::find(SlotRef slot) {
-  if (!is_own(slot.ssrc) || !transports.contains(slot.ssrc.slot())) return nullptr;
-  SessionRecord& record = transports.record(slot.ssrc.slot());
-  return record.is_open() && record.slot == slot ? &record : nullptr;
-}
-
-SessionRecord* Core::State::find_or_count(SlotRef slot) {
-  SessionRecord* record = find(slot);
-  if (record == nullptr) ++counters[Counter::commands_outlived];
-  return record;
-}
-
-void Core::State::on(Time, const SetChannelWorkers& c) {
-  Channel* channel = channels.find(c.channel);
-  RELAY_CHECK(channel != nullptr);
-  channel->workers = c.workers & (~WorkerMask{0} >> (limits::workers_max - options.workers_count));
-}
-
-void Core::State::on(Time, const OpenSlot& c) {
-  Channel* channel = channels.find(c.channel);
-  RELAY_CHECK(channel != nullptr && is_own(c.slot.ssrc) && transports.contains(c.slot.ssrc.slot()));
-  RELAY_CHECK(channel->participants_count < limits::channel_participants_per_worker_max);
-  const SlotIndex slot = c.slot.ssrc.slot();
-  transports.open_slot(c);
-  channels.add_slot(*channel, slot.value);
-  if (SlotStats* s = transports.stats(slot)) s->reset();
-}
-
-void Core::State::on(Time, const OpenRemoteSlot& c) {
-  RELAY_CHECK(!is_own(c.slot.ssrc) && channels.find(c.channel) != nullptr &&
-              !free_remote_slots.empty());
-  RELAY_CHECK(remote_by_ssrc.find(c.slot.ssrc.value) == nullptr);
-  const std::uint32_t index = free_remote_slots.back();
-  free_remote_slots.pop_back();
-  remote_slots[index] = {c.slot, c.channel, c.has_priority};
-  remote_by_ssrc.insert(c.slot.ssrc.value, index);
-}
-
-void Core::State::on(Time, const CloseSlot& c) {
-  if (!is_own(c.slot.ssrc)) return close_remote_slot(c.slot);
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr);
-  const SlotIndex slot = c.slot.ssrc.slot();
-  Channel* channel = channels.find(record->channel);
-  RELAY_CHECK(channel != nullptr);
-  channels.leave_floor(*channel, slot.value);
-  channels.remove_slot(*channel, slot.value);
-  transports.close_slot(slot);
-}
-
-void Core::State::close_remote_slot(SlotRef slot) {
-  const std::uint32_t* index = remote_by_ssrc.find(slot.ssrc.value);
-  RELAY_CHECK(index != nullptr && remote_slots[*index].slot == slot);
-  Channel* channel = channels.find(remote_slots[*index].channel);
-  RELAY_CHECK(channel != nullptr);
-  channels.leave_floor(*channel, remote_speaker(*index));
-  free_remote_slots.push_back(*index);
-  remote_by_ssrc.erase(slot.ssrc.value);
-}
-
-void Core::State::on(Time now, const InstallKey& c) {
-  RELAY_CHECK(crypto::is_available(c.mode));
-  if (find_or_count(c.slot) == nullptr) return;
-  transports.install_key(now, c);
-  note_events(c.slot.ssrc.slot());
-}
-
-void Core::State::on(Time now, const SetDeclaredAddress& c) {
-  if (find_or_count(c.slot) == nullptr) return;
-  transports.declare(now, c.slot.ssrc.slot(), c.declared);
-  note_events(c.slot.ssrc.slot());
-}
-
-void Core::State::on(Time, const StartSending& c) {
-  SessionRecord* record = find_or_count(c.slot);
-  if (record == nullptr) return;
-  RELAY_CHECK(record->has_key);
-  record->may_send = true;
-}
-
-void Core::State::on(Time now, const SetSignallingPeer& c) {
-  if (find_or_count(c.slot) == nullptr) return;
-  transports.set_signalling_peer(now, c.slot.ssrc.slot(), c.signalling_peer);
-  note_events(c.slot.ssrc.slot());
-}
-
-void Core::State::on(Time, const SetMuted& c) {
-  SessionRecord* record = find_or_count(c.slot);
-  if (record == nullptr) return;
-  const bool begins = c.is_muted && !record->is_muted;
-  record->is_muted = c.is_muted;
-  const Transport& t = transports[c.slot.ssrc.slot()];
-  if (!begins || t.ended_in_silence) return;
-  silenced_slot = c.slot.ssrc.slot();
-  silence_left = silence_frames;
-}
-
-void Core::State::on(Time, const SetDeafened& c) {
-  SessionRecord* record = find_or_count(c.slot);
-  if (record != nullptr) record->is_deafened = c.is_deafened;
-}
-
-void Core::State::on(Time, const TrackAddress& c) {
-  const Ssrc ssrc = c.slot.ssrc;
-  RELAY_CHECK(ssrc.node() == options.node && ssrc.worker().value < options.workers_count &&
-              transports.contains(ssrc.slot()));
-  if (const Tracked* before = tracked_by_ssrc.find(ssrc.value)) {
-    if (c.slot.generation < before->generation) return;
-    const SlotRef* holder = tracked_by_address.find(before->remote);
-    if (holder != nullptr && holder->ssrc == ssrc) tracked_by_address.erase(before->remote);
-    tracked_by_ssrc.erase(ssrc.value);
-  }
-  if (!c.remote.is_set()) return;
-  if (tracked_by_ssrc.insert(ssrc.value, {c.remote, c.slot.generation}) == nullptr) return;
-  tracked_by_address.insert(c.remote, c.slot);
-}
-
-SlotStats* Core::State::tracked_stats(const Endpoint& remote) {
-  const SlotRef* slot = tracked_by_address.find(remote);
-  if (slot == nullptr || stats.empty()) return nullptr;
-  return &stats[slot->ssrc.worker().value][slot->ssrc.slot().value];
-}
-
-// One silence frame that ends the muted speaker's stream; sequence and time stamp go on from its
-// last packet.
-void Core::State::inject_silence(Time now, Outbox& out) {
-  --silence_left;
-  Transport& t = transports[silenced_slot];
-  const SessionRecord& record = transports.record(silenced_slot);
-  const auto step = static_cast<std::uint16_t>(silence_frames - silence_left);
-  const auto sequence = static_cast<std::uint16_t>(t.stream.highest_sequence() + step);
-  Channel* channel = channels.find(record.channel);
-  RELAY_CHECK(channel != nullptr);
-  forward(now, *channel,
-          {record.slot, record.channel, sequence, t.stream.highest_timestamp() + step * frame_ticks,
-           now, record.grants.priority, silence_frame},
-          out);
-  t.silenced_through = sequence;
-  t.is_behind_silence = true;
-  t.ended_in_silence = true;
-}
-
-void Core::State::note_events(SlotIndex slot) {
-  const Transport& t = transports[slot];
-  if ((!t.has_event_address_changed && !t.has_event_fresh_key) || is_listed_for_events[slot.value])
-    return;
-  is_listed_for_events[slot.value] = true;
-  slots_with_events.push_back(slot);
 }
 
 // --- The calls ----------------------------------------------------------------------------------
