@@ -24,6 +24,14 @@ void* allocate(std::size_t size, std::size_t alignment) {
   return memory;
 }
 
+void* allocate_or_null(std::size_t size) noexcept {
+  try {
+    return allocate(size, 1);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
 }  // namespace
 
 void begin_counting_allocations() {
@@ -44,6 +52,10 @@ void* operator new(std::size_t size) {
 }
 void* operator new[](std::size_t size) {
   return earshot::test::allocate(size, 1);
+}
+// The sanitizers' own one would not match our delete.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return earshot::test::allocate_or_null(size);
 }
 void* operator new(std::size_t size, std::align_val_t a) {
   return earshot::test::allocate(size, static_cast<std::size_t>(a));
