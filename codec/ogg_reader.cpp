@@ -14,6 +14,8 @@
 namespace earshot::codec {
 namespace {
 
+constexpr const char* too_long = "the Ogg Opus file is longer than two hours";
+
 struct OpusFileCloser {
   void operator()(OggOpusFile* file) const { op_free(file); }
 };
@@ -72,7 +74,11 @@ class PacketSource {
       }
       // Another stream of the same file (RFC 3533 s4) is none of our business.
       if (!has_stream_ || ogg_page_serialno(&page) != stream_.serialno) continue;
-      if (ogg_stream_pagein(&stream_, &page) != 0) return false;
+      // A page of another version of Ogg is as good as a missing one.
+      if (ogg_stream_pagein(&stream_, &page) != 0) {
+        ++gaps_;
+        continue;
+      }
       is_ended_ = ogg_page_eos(&page) != 0;
       return true;
     }
@@ -114,7 +120,7 @@ bool read_head(std::span<const std::uint8_t> packet, OggOpusPackets& file, std::
     return false;
   }
   if (packet[18] != 0 || packet[9] < 1 || packet[9] > 2) {
-    error = "the Ogg Opus file has more than two audio channels";
+    error = "the Ogg Opus file does not have one or two audio channels";
     return false;
   }
   file.audio_channels = packet[9];
@@ -167,6 +173,10 @@ std::optional<std::vector<std::int16_t>> decode_ogg_opus(std::span<const std::ui
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
       mono.push_back(static_cast<std::int16_t>((stereo[2 * i] + stereo[2 * i + 1]) / 2));
     }
+    if (mono.size() > recording_samples_max) {
+      error = too_long;
+      return std::nullopt;
+    }
   }
 }
 
@@ -185,12 +195,19 @@ std::optional<OggOpusPackets> read_ogg_opus(std::span<const std::uint8_t> bytes,
     error = "the Ogg file has no valid OpusTags";
     return std::nullopt;
   }
+  std::size_t samples = 0;
   while (const auto packet = source.next()) {
-    if (describe_packet(*packet)) {
-      file.packets.emplace_back(packet->begin(), packet->end());
-    } else {
+    const auto description = describe_packet(*packet);
+    if (!description) {
       ++file.malformed;
+      continue;
     }
+    samples += static_cast<std::size_t>(description->samples());
+    if (samples > recording_samples_max) {
+      error = too_long;
+      return std::nullopt;
+    }
+    file.packets.emplace_back(packet->begin(), packet->end());
   }
   file.gaps = source.gaps();
   return file;

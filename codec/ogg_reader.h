@@ -1,6 +1,6 @@
 // Ogg Opus files (RFC 7845) for tools and tests: decoded to PCM, or as the raw packets they hold.
 // Any thread. Works on bytes in memory and never trusts them. Mapping family 0 only: one or two
-// audio channels.
+// audio channels; two hours at most.
 #pragma once
 
 #include <cstddef>

@@ -74,7 +74,7 @@ bool write_ogg_opus(const std::string& path, std::span<const std::int16_t> pcm, 
 }
 
 struct OggPacketWriter::State {
-  explicit State(const OggStreamOptions& options) : granule(options.pre_skip) {
+  explicit State(const OggStreamOptions& options) {
     ogg_stream_init(&stream, static_cast<int>(options.serial));
     // RFC 7845 s3: the identification header stands alone on its page, and the tags end theirs.
     add(make_head(options), 0, false);
@@ -97,17 +97,29 @@ struct OggPacketWriter::State {
     ogg_stream_packetin(&stream, &packet);
   }
 
+  // The packet that waits goes onto the open page, or onto a new one where a second would not hold
+  // it.
+  void add_held(bool is_last) {
+    if (held.empty()) return;
+    take(granule - page_start > sample_rate);
+    add(held, granule, is_last);
+    held.clear();
+    take(granule - page_start >= sample_rate);
+  }
+
   // Moves finished pages, with `flush` the open one too, to `pages`.
   void take(bool flush) {
     ogg_page page;
     while ((flush ? ogg_stream_flush(&stream, &page) : ogg_stream_pageout(&stream, &page)) != 0) {
       pages.insert(pages.end(), page.header, page.header + page.header_len);
       pages.insert(pages.end(), page.body, page.body + page.body_len);
-      page_start = granule;
+      // -1 where no packet ends.
+      page_start = std::max<std::int64_t>(page_start, ogg_page_granulepos(&page));
     }
   }
 
   ogg_stream_state stream{};
+  // RFC 7845 s4: samples up to the end of the last packet, those that are to be skipped too.
   std::int64_t granule = 0;
   std::int64_t page_start = 0;
   std::int64_t packet_number = 0;
@@ -125,10 +137,7 @@ OggPacketWriter& OggPacketWriter::operator=(OggPacketWriter&&) noexcept = defaul
 std::vector<std::uint8_t> OggPacketWriter::write(std::span<const std::uint8_t> packet) {
   const auto description = describe_packet(packet);
   if (description) {
-    if (!state_->held.empty()) {
-      state_->add(state_->held, state_->granule, false);
-      state_->take(state_->granule - state_->page_start >= sample_rate);
-    }
+    state_->add_held(false);
     state_->held.assign(packet.begin(), packet.end());
     state_->granule += description->samples();
   }
@@ -136,8 +145,7 @@ std::vector<std::uint8_t> OggPacketWriter::write(std::span<const std::uint8_t> p
 }
 
 std::vector<std::uint8_t> OggPacketWriter::finish() {
-  if (!state_->held.empty()) state_->add(state_->held, state_->granule, true);
-  state_->held.clear();
+  state_->add_held(true);
   state_->take(true);
   return std::exchange(state_->pages, {});
 }

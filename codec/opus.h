@@ -16,6 +16,8 @@ constexpr int sample_rate = 48'000;
 constexpr int frame_samples_20ms = 960;         // per audio channel
 constexpr int frame_samples_max = 5'760;        // 120 ms, RFC 6716 s2.1.4
 constexpr std::size_t packet_size_max = 1'275;  // one frame, RFC 6716 s3.2.1
+// A recording in memory: two hours, 690 MB. A few bytes of a file can stand for much more.
+constexpr std::size_t recording_samples_max = std::size_t{2} * 3'600 * sample_rate;
 
 struct EncoderOptions {
   int audio_channels = 1;  // 1 or 2

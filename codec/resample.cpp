@@ -71,8 +71,8 @@ std::vector<std::int16_t> to_pcm16(std::span<const float> samples) {
   for (const float sample : samples) {
     // A float file may hold NaN; std::clamp would hand it on.
     const float finite = std::isfinite(sample) ? sample : 0.0F;
-    pcm.push_back(
-        static_cast<std::int16_t>(std::lround(std::clamp(finite, -1.0F, 1.0F) * 32'767.0F)));
+    pcm.push_back(static_cast<std::int16_t>(
+        std::lround(std::clamp(finite * 32'768.0F, -32'768.0F, 32'767.0F))));
   }
   return pcm;
 }

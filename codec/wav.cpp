@@ -43,6 +43,10 @@ struct Format {
     return has_samples && audio_channels >= 1 && audio_channels <= 16 && rate >= 1'000 &&
            rate <= 384'000;
   }
+  std::size_t block_size() const { return audio_channels * sample_size; }
+  std::size_t seconds(std::size_t size) const {
+    return size / block_size() / static_cast<std::size_t>(rate);
+  }
 };
 
 std::optional<Format> read_format(std::span<const std::uint8_t> chunk) {
@@ -55,7 +59,9 @@ std::optional<Format> read_format(std::span<const std::uint8_t> chunk) {
   format.rate = static_cast<int>(std::min<std::uint32_t>(read_u32(chunk, 4), 1u << 30));
   const std::uint16_t bits = read_u16(chunk, 14);
   format.sample_size = bits % 8 == 0 ? bits / 8u : 0;
-  if (!format.is_supported()) return std::nullopt;
+  // Samples with room around them would be read as noise.
+  const bool has_plain_blocks = read_u16(chunk, 12) == format.audio_channels * format.sample_size;
+  if (!format.is_supported() || !has_plain_blocks) return std::nullopt;
   return format;
 }
 
@@ -71,7 +77,7 @@ float read_sample(std::span<const std::uint8_t> bytes, std::size_t at, const For
 }
 
 std::vector<float> read_mono(std::span<const std::uint8_t> data, const Format& format) {
-  const std::size_t block = format.audio_channels * format.sample_size;
+  const std::size_t block = format.block_size();
   std::vector<float> mono(data.size() / block);
   for (std::size_t i = 0; i < mono.size(); ++i) {
     float sum = 0;
@@ -130,6 +136,10 @@ std::optional<std::vector<std::int16_t>> parse_wav(std::span<const std::uint8_t>
       }
     } else if (has_text(bytes, at, "data")) {
       if (!format) break;
+      if (format->seconds(chunk.size()) * sample_rate > recording_samples_max) {
+        error = "the WAV file is longer than two hours";
+        return std::nullopt;
+      }
       return to_pcm16(resample(read_mono(chunk, *format), format->rate, sample_rate));
     }
     // Chunks are padded to even sizes.
@@ -187,6 +197,7 @@ bool WavWriter::open(const std::string& path, std::string& error) {
 
 bool WavWriter::write(std::span<const std::int16_t> samples) {
   if (!file_ || samples.size() > (UINT32_MAX - header_size - data_size_) / 2) return false;
+  if (samples.empty()) return true;
   std::vector<std::uint8_t> bytes;
   bytes.reserve(samples.size() * 2);
   for (const std::int16_t sample : samples) {

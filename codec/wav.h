@@ -14,8 +14,8 @@
 namespace earshot::codec {
 
 // Audio channels are averaged, other rates converted. Nothing and a sentence in `error` if the
-// bytes are no such file. A data chunk that claims more than there is (writers into pipes do that)
-// holds what is there.
+// bytes are no such file, or longer than two hours. A data chunk that claims more than there is
+// (writers into pipes do that) holds what is there.
 std::optional<std::vector<std::int16_t>> parse_wav(std::span<const std::uint8_t> bytes,
                                                    std::string& error);
 

@@ -57,6 +57,7 @@ class SecretMemory {
   SecretMemory& operator=(const SecretMemory&) = delete;
 
   std::span<std::uint8_t> bytes() { return {data_, size_}; }
+  bool is_empty() const { return size_ == 0; }
   bool is_locked() const { return locked_; }
 
  private:

@@ -75,20 +75,33 @@ inline constexpr Duration speaker_active = milliseconds(500);
 // A participant's return address moves at most this often.
 inline constexpr Duration address_move_interval = seconds(1);
 // Opens for a source that is not the slot's: a moved client needs one; 20 packets/s a source and
-// 10,000 a worker, 0.5 us each, are 0.5 % of a core.
+// 10,000 a worker, 0.5 us each, are 0.5 % of a core. One address (IPv6: one /64), whatever its
+// ports and whomever it claims to be, takes at most a tenth, so that it leaves room for those who
+// moved.
 inline constexpr std::int64_t foreign_opens_per_source_per_second = 20;
 // Deep enough for the second in which the return address may not move again.
 inline constexpr std::int64_t foreign_opens_per_source_depth = 2 * packets_per_second_max;
+inline constexpr std::int64_t foreign_opens_per_address_per_second = 1'000;
+inline constexpr std::int64_t foreign_opens_per_address_depth = 500;
 inline constexpr std::int64_t foreign_opens_per_worker_per_second = 10'000;
-// IP discovery: clients ask once. Replies a second to one (slot, source), and to all sources that
-// are no signalling peer.
+inline constexpr std::int64_t foreign_opens_per_worker_depth = 1'000;
+static_assert(foreign_opens_per_address_depth < foreign_opens_per_worker_depth);
+// IP discovery: clients ask once. Replies a second to one (slot, source), to one address (IPv6: one
+// /64) for all slots, and to all sources that are no signalling peer.
 inline constexpr std::int64_t discovery_replies_per_source_per_second = 2;
+inline constexpr std::int64_t discovery_replies_per_address_per_second = 100;
+inline constexpr std::int64_t discovery_replies_per_address_depth = 50;
 inline constexpr std::int64_t discovery_replies_per_worker_per_second = 1'000;
+inline constexpr std::int64_t discovery_replies_per_worker_depth = 100;
+static_assert(discovery_replies_per_address_depth < discovery_replies_per_worker_depth);
 inline constexpr int discovery_replies_free_per_family = 3;
-// To an address that nobody has proven to be theirs: 40 speakers' worth, and 8 sessions.
+// To an address that nobody has proven to be theirs: 40 speakers' worth, and 8 sessions, whatever
+// workers they are on. 16,384 such addresses at a time share next to no cell: 16 B each, 256 KiB.
 inline constexpr std::int64_t unproven_packets_per_second = 2'000;
+inline constexpr std::int64_t unproven_packets_depth = unproven_packets_per_second / 4;
+inline constexpr std::size_t unproven_addresses_max = 16'384;
 inline constexpr std::size_t unproven_sessions_per_ip = 8;
-// Sources remembered for these budgets: 4,096 x 32 B.
+// Sources remembered for each of these budgets: 4,096 x 16 B.
 inline constexpr std::size_t source_budgets_max = 4'096;
 
 // --- Nonces (design: one key for both directions) -----------------------------------------------

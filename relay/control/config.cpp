@@ -1,6 +1,7 @@
 #include "relay/control/config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -257,13 +258,21 @@ Complaint check_region(const std::string& name) {
   return name.empty() ? std::nullopt : check_cluster_name(name);
 }
 
-// "HOST:PORT" or nothing.
+// "HOST:PORT" or nothing. An IPv6 address stands in brackets.
 Complaint check_public_endpoint(const std::string& endpoint) {
   if (endpoint.empty()) return std::nullopt;
   const auto colon = endpoint.rfind(':');
-  const bool has_port = colon != std::string::npos && colon > 0 && colon + 1 < endpoint.size() &&
-                        endpoint.find_first_not_of("0123456789", colon + 1) == std::string::npos;
-  if (has_port && endpoint.find_first_of("/ ") == std::string::npos) return std::nullopt;
+  const std::string host = endpoint.substr(0, colon);
+  std::uint16_t port = 0;
+  if (colon != std::string::npos) {
+    const char* const end = endpoint.data() + endpoint.size();
+    const auto parsed = std::from_chars(endpoint.data() + colon + 1, end, port);
+    if (parsed.ptr != end) port = 0;
+  }
+  const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+  const bool is_host = !host.empty() && host.find_first_of("/ ") == std::string::npos &&
+                       (has_brackets || host.find(':') == std::string::npos);
+  if (is_host && port != 0) return std::nullopt;
   return "must be \"HOST:PORT\" without a scheme, or empty";
 }
 
@@ -349,10 +358,10 @@ std::string place(const std::string& file, const toml::source_region& source) {
 
 Result<void> read_file(const std::string& name, Config& config) {
   std::ifstream stream(name);
-  if (!stream) return Error{name + ": cannot be read"};
+  stream.peek();  // a folder opens like a file, and fails only now
+  if (!stream.is_open() || stream.bad()) return Error{name + ": cannot be read"};
   std::ostringstream content;
   content << stream.rdbuf();
-  if (!stream) return Error{name + ": cannot be read"};
   const auto parsed = toml::parse(content.str(), name);
   if (!parsed) {
     return Error{place(name, parsed.error().source()) + ": " +

@@ -92,10 +92,14 @@ void Keying::send_description(Session& session) {
     std::swap(message, numbered);
     crypto::zero({reinterpret_cast<std::uint8_t*>(numbered.data()), numbered.size()});
   }
-  session.client->connection.send_text(message);
+  gateway::Connection& connection = session.client->connection;
+  const std::uint64_t position = connection.sent_position();
+  connection.send_text(message);
   crypto::zero({reinterpret_cast<std::uint8_t*>(message.data()), message.size()});
   if (session.is_description_delivered) return;
-  session.description_position = session.client->connection.sent_position();
+  // A connection that is closing takes nothing more: op 4 will never be delivered.
+  const bool is_taken = connection.sent_position() > position;
+  session.description_position = is_taken ? connection.sent_position() : UINT64_MAX;
   session.description_acknowledged_at.reset();
   if (std::find(waiting_.begin(), waiting_.end(), session.id) == waiting_.end()) {
     waiting_.push_back(session.id);

@@ -32,11 +32,9 @@ IpAddress media_address(const Config& config, std::span<const IpAddress> interfa
   if (!bound.is_unspecified()) return bound;
   if (config.media_loopback_only) return make_v4(127, 0, 0, 1);
   if (const auto v4 = best(interfaces, true)) return *v4;
+  if (bound.is_v4()) return make_v4(127, 0, 0, 1);
   if (config.media_advertise_ipv6) return *config.media_advertise_ipv6;
-  if (!bound.is_v4()) {
-    if (const auto v6 = best(interfaces, false)) return *v6;
-  }
-  return make_v4(127, 0, 0, 1);
+  return best(interfaces, false).value_or(make_v4(127, 0, 0, 1));
 }
 
 std::vector<IpAddress> interface_addresses() {

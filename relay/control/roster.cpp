@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "relay/base/check.h"
+
 namespace earshot::control {
 namespace {
 
@@ -65,7 +67,7 @@ void Roster::leave(Session& leaver) {
   if (found == live_.end() || std::erase(found->second, &leaver) == 0) return;
   const std::string message = gateway::client_disconnect_message(leaver.claims.user_id);
   for (Session* other : found->second) {
-    if (other->version < numbered_version) other->left_recently.push_back(leaver.claims.user_id);
+    other->left_recently.insert(leaver.claims.user_id);
     tell(*other, message);
   }
   if (found->second.empty()) live_.erase(found);
@@ -75,15 +77,13 @@ void Roster::on_speaking(Session& speaker, std::uint32_t flags) {
   if (speaker.speaking_flags == flags) return;
   speaker.speaking_flags = flags;
   // Before it is in, nobody knows it; on entering they hear of its flags.
-  if (speaker.phase != Session::Phase::live) return;
-  for (Session* other : live(speaker.channel())) tell_speaking(*other, speaker);
+  const auto& others = live(speaker.channel());
+  if (std::find(others.begin(), others.end(), &speaker) == others.end()) return;
+  for (Session* other : others) tell_speaking(*other, speaker);
 }
 
 void Roster::on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack) {
-  if (session.version >= numbered_version) {
-    if (seq_ack) session.buffer.acknowledge(*seq_ack);
-    return;
-  }
+  if (session.version >= numbered_version && seq_ack) session.buffer.acknowledge(*seq_ack);
   session.left_before = std::move(session.left_recently);
   session.left_recently.clear();
 }
@@ -91,7 +91,7 @@ void Roster::on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack)
 // Without numbers: all that is known, the leavers first, since one of them may be back.
 void Roster::tell_state(Session& session) {
   auto left = session.left_before;
-  left.insert(left.end(), session.left_recently.begin(), session.left_recently.end());
+  left.insert(session.left_recently.begin(), session.left_recently.end());
   for (const std::string& user_id : left)
     tell(session, gateway::client_disconnect_message(user_id));
   const auto& others = live(session.channel());
@@ -99,19 +99,18 @@ void Roster::tell_state(Session& session) {
   for (const Session* other : others) tell_speaking(session, *other);
 }
 
-bool Roster::resume(Session& session, std::optional<std::int64_t> seq_ack) {
+bool Roster::can_resume(const Session& session, std::optional<std::int64_t> seq_ack) const {
+  return session.version < numbered_version || !seq_ack || session.buffer.after(*seq_ack);
+}
+
+// Op 9 first: some libraries ignore what comes before it.
+void Roster::resume(Session& session, std::optional<std::int64_t> seq_ack) {
   gateway::Connection& connection = session.client->connection;
-  if (session.version < numbered_version || !seq_ack) {
-    connection.send_text(gateway::resumed_message());
-    tell_state(session);
-    return true;
-  }
-  const auto missed = session.buffer.after(*seq_ack);
-  if (!missed) return false;
-  // Op 9 first: some libraries ignore what comes before it.
   connection.send_text(gateway::resumed_message());
+  if (session.version < numbered_version || !seq_ack) return tell_state(session);
+  const auto missed = session.buffer.after(*seq_ack);
+  RELAY_CHECK(missed.has_value());
   for (const std::string& message : *missed) connection.send_text(message);
-  return true;
 }
 
 }  // namespace earshot::control

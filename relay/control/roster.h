@@ -22,9 +22,10 @@ class Roster {
   void on_speaking(Session& speaker, std::uint32_t flags);
   // A heartbeat: what it acknowledges need not be kept.
   void on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack);
-  // Sends op 9 and what the client has missed. False, and nothing is sent, when some of that is no
-  // longer there.
-  bool resume(Session& session, std::optional<std::int64_t> seq_ack);
+  // Is everything still there that a client which has read up to `seq_ack` has missed?
+  bool can_resume(const Session& session, std::optional<std::int64_t> seq_ack) const;
+  // Sends op 9 and what the client has missed.
+  void resume(Session& session, std::optional<std::int64_t> seq_ack);
 
   // In the order of entering.
   const std::vector<Session*>& live(const ChannelKey& channel) const;

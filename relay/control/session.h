@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "crypto/aead.h"
 #include "relay/control/membership.h"
@@ -64,9 +64,9 @@ struct Session {
 
   std::uint32_t speaking_flags = 0;
   gateway::ResumeBuffer buffer;  // from v8 on
-  // Below v8: who has left since the heartbeat before the last one.
-  std::vector<std::string> left_recently;
-  std::vector<std::string> left_before;
+  // Who has left since the heartbeat before the last one, for a client that names no number.
+  std::set<std::string> left_recently;
+  std::set<std::string> left_before;
 
   ChannelKey channel() const { return {claims.server_id, claims.channel_id}; }
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "relay/base/check.h"
 #include "relay/base/limits.h"
 #include "relay/control/admin_endpoint.h"
 
@@ -195,8 +196,11 @@ void Sessions::on_message(Client& client, const gateway::Identify& message) {
     return close(client, *code);
   }
   ++counters_.identified;
-  Session* const old = find(message.server_id, message.user_id);
-
+  // One user is in one channel of a server.
+  if (Session* old = find(message.server_id, message.user_id)) {
+    ++counters_.taken_over;
+    end(*old, CloseCode::disconnected);
+  }
   const std::uint64_t id = next_id_++;
   auto owned = std::make_unique<Session>();
   Session& session = *owned;
@@ -205,11 +209,10 @@ void Sessions::on_message(Client& client, const gateway::Identify& message) {
   session.claims = std::move(*verdict.claims);
   session.token_hash = hash;
   attach(session, client);
-  by_user_[{message.server_id, message.user_id}] = &session;
-  if (old == nullptr) return open(session);
-  // One user is in one channel of a server: the old session goes first, so that its slot is free.
-  ++counters_.taken_over;
-  end(*old, CloseCode::disconnected, [this, id] {
+  const UserKey user{message.server_id, message.user_id};
+  by_user_[user] = &session;
+  // Its last slot goes first: on a full node it is the only free one.
+  when_left(user, [this, id] {
     if (Session* waiting = find(id)) open(*waiting);
   });
 }
@@ -269,17 +272,19 @@ Session* Sessions::find_resumable(const gateway::Resume& message, const TokenHas
   return session->is_description_delivered ? session : nullptr;
 }
 
+// What cannot be resumed stays as it is: its client will identify anew, and take over.
 void Sessions::on_message(Client& client, const gateway::Resume& message) {
   const TokenHash hash = tokens_.hash(message.token);
   const auto verdict = verifier_.verify(message.token, clock_.unix_seconds());
   Session* session = find_resumable(message, hash, verdict);
-  if (session == nullptr) {
+  if (session == nullptr || !roster_.can_resume(*session, message.seq_ack)) {
     ++counters_.resumes_refused;
     if (!verdict.claims) {
       admission_.on_bad_token(clock_.monotonic(), client.connection.peer().ip);
     }
     return close(client, CloseCode::session_invalid);
   }
+  ++counters_.resumed;
   if (session->client != nullptr) {
     Client& old = *std::exchange(session->client, nullptr);
     old.session = nullptr;
@@ -289,12 +294,9 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
   const int version_before = session->version;
   attach(*session, client);
   session->version = version_before;
-  if (!roster_.resume(*session, message.seq_ack)) {
-    ++counters_.resumes_refused;
-    return end(*session, CloseCode::session_invalid);
-  }
-  ++counters_.resumed;
+  session->token_hash = hash;
   client.rules.on_established();
+  roster_.resume(*session, message.seq_ack);
   if (session->signalling_peer != peer_before) {
     membership_.send(session->member, SetSignallingPeer{membership_.slot(session->member),
                                                         session->signalling_peer});
@@ -335,7 +337,7 @@ void Sessions::detach(Session& session, std::uint16_t code) {
   end(session, std::nullopt);
 }
 
-void Sessions::end(Session& session, std::optional<CloseCode> code, std::function<void()> done) {
+void Sessions::end(Session& session, std::optional<CloseCode> code) {
   if (session.client != nullptr) {
     Client& client = *std::exchange(session.client, nullptr);
     client.session = nullptr;
@@ -346,16 +348,26 @@ void Sessions::end(Session& session, std::optional<CloseCode> code, std::functio
   }
   roster_.leave(session);
   keying_.forget(session);
-  const auto by_user = by_user_.find({session.claims.server_id, session.claims.user_id});
-  if (by_user != by_user_.end() && by_user->second == &session) by_user_.erase(by_user);
-  if (session.member == 0) {
-    done();
-  } else {
+  const UserKey user{session.claims.server_id, session.claims.user_id};
+  by_user_.erase(user);
+  if (session.member != 0) {
     by_member_.erase(session.member);
     track(membership_.slot(session.member), {});
-    membership_.leave(session.member, std::move(done));
+    RELAY_CHECK(leaving_.try_emplace(user).second);
+    membership_.leave(session.member, [this, user] { on_left(user); });
   }
   sessions_.erase(session.id);
+}
+
+void Sessions::when_left(const UserKey& user, std::function<void()> then) {
+  const auto found = leaving_.find(user);
+  if (found == leaving_.end()) return then();
+  found->second.push_back(std::move(then));
+}
+
+void Sessions::on_left(const UserKey& user) {
+  const auto node = leaving_.extract(user);
+  for (const auto& then : node.mapped()) then();
 }
 
 // --- Workers ------------------------------------------------------------------------------------
@@ -414,13 +426,19 @@ void Sessions::sweep_sessions(Time now) {
 
 // --- The operator -------------------------------------------------------------------------------
 
+const Session* Sessions::find_in(const ChannelKey& channel, const std::string& user_id) const {
+  const Session* session = find(channel.server_id, user_id);
+  const bool is_in = session != nullptr && session->member != 0 && session->channel() == channel;
+  return is_in ? session : nullptr;
+}
+
 void Sessions::set_muted(const ChannelKey& channel, const std::string& user_id, bool is_muted,
                          std::function<void()> done) {
   Restraint restraint = moderation_.of(channel, user_id);
   restraint.is_muted = is_muted;
   moderation_.set(channel, user_id, restraint);
-  const Session* session = find(channel.server_id, user_id);
-  if (session == nullptr || session->member == 0 || session->channel() != channel) return done();
+  const Session* session = find_in(channel, user_id);
+  if (session == nullptr) return when_left({channel.server_id, user_id}, std::move(done));
   const SlotRef slot = membership_.slot(session->member);
   membership_.send_and_settle(session->member, SetMuted{slot, is_muted}, std::move(done));
 }
@@ -430,8 +448,8 @@ void Sessions::set_deafened(const ChannelKey& channel, const std::string& user_i
   Restraint restraint = moderation_.of(channel, user_id);
   restraint.is_deafened = is_deafened;
   moderation_.set(channel, user_id, restraint);
-  const Session* session = find(channel.server_id, user_id);
-  if (session == nullptr || session->member == 0 || session->channel() != channel) return done();
+  const Session* session = find_in(channel, user_id);
+  if (session == nullptr) return when_left({channel.server_id, user_id}, std::move(done));
   const SlotRef slot = membership_.slot(session->member);
   membership_.send_and_settle(session->member, SetDeafened{slot, is_deafened}, std::move(done));
 }

@@ -115,12 +115,16 @@ class Sessions final : public gateway::ConnectionEvents {
   void attach(Session& session, Client& client);
   void detach(Session& session, std::uint16_t code);
   // Closes the connection with the code, if there is one of each.
-  void end(
-      Session& session, std::optional<gateway::CloseCode> code, std::function<void()> done = [] {});
+  void end(Session& session, std::optional<gateway::CloseCode> code);
+  // Calls `then` once the slot that this user has left, if any, is silent and free.
+  void when_left(const UserKey& user, std::function<void()> then);
+  void on_left(const UserKey& user);
   void close(Client& client, gateway::CloseCode code);
   void track(const SlotRef& slot, const Endpoint& remote);
   Session* find(std::uint64_t id) const;
   Session* find(const std::string& server_id, const std::string& user_id) const;
+  // That user's session if it has a slot in the channel.
+  const Session* find_in(const ChannelKey& channel, const std::string& user_id) const;
   void sweep_clients(Time now);
   void sweep_sessions(Time now);
 
@@ -139,6 +143,8 @@ class Sessions final : public gateway::ConnectionEvents {
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::map<UserKey, Session*> by_user_;
   std::map<MemberId, Session*> by_member_;
+  // Users whose slot is being closed, and what waits for that.
+  std::map<UserKey, std::vector<std::function<void()>>> leaving_;
   std::uint64_t next_id_ = 1;
   Time swept_at_;
   SessionsCounters counters_;

@@ -38,16 +38,21 @@ class TokenBucket {
   Time full_at_{};
 };
 
-// Buckets by (slot, source): four-way associative, so that a flood of sources costs the oldest
-// entries, not memory.
+// Buckets by source: four-way associative, so that a flood of sources costs the oldest entries, not
+// memory.
 class SourceBudgets {
  public:
   explicit SourceBudgets(std::uint64_t seed)
       : sets_(limits::source_budgets_max / ways), seed_(seed) {}
 
+  // One source of one slot.
   bool take(Time now, SlotIndex slot, const Endpoint& source, Rate rate) {
-    const std::uint64_t key = hash(source, seed_ ^ (std::uint64_t{slot.value} << 32)) | 1;
-    return bucket(key).take(now, rate);
+    return bucket(hash(source, seed_ ^ (std::uint64_t{slot.value} << 32)) | 1).take(now, rate);
+  }
+  // One address for all slots, IPv6 by its /64: who has one of those has all.
+  bool take(Time now, IpAddress ip, Rate rate) {
+    if (!ip.is_v4()) std::fill(ip.bytes.begin() + 8, ip.bytes.end(), std::uint8_t{0});
+    return bucket(hash(ip, seed_) | 1).take(now, rate);
   }
 
  private:

@@ -47,8 +47,15 @@ void Channels::remove_slot(Channel& channel, std::uint32_t slot) {
     channel.first_slot = link.next;
   }
   if (link.next != no_slot) slot_links_[link.next].previous = link.previous;
+  if (channel.turn_slot == slot) channel.turn_slot = link.next;
   slot_links_[slot] = {};
   --channel.participants_count;
+}
+
+std::uint32_t Channels::take_turn(Channel& channel) const {
+  const std::uint32_t turn = channel.turn_slot == no_slot ? channel.first_slot : channel.turn_slot;
+  if (turn != no_slot) channel.turn_slot = slot_links_[turn].next;
+  return turn;
 }
 
 bool Channels::take_floor(Channel& channel, SpeakerIndex index, bool has_priority, Time now) {

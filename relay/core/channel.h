@@ -25,6 +25,7 @@ struct Channel {
   std::uint16_t late_ms_max = 0;
   WorkerMask workers = 0;              // the others that have participants
   std::uint32_t first_slot = no_slot;  // participants on this worker
+  std::uint32_t turn_slot = no_slot;   // with whom the next fan-out begins; no_slot: the first
   std::uint32_t participants_count = 0;
   SpeakerIndex first_speaker = no_speaker;  // those who have the floor
   std::uint32_t speakers_count = 0;
@@ -41,6 +42,9 @@ class Channels {
 
   void add_slot(Channel& channel, std::uint32_t slot);
   void remove_slot(Channel& channel, std::uint32_t slot);
+  // With whom this fan-out begins. What does not fit into the socket is the end of it, and that
+  // must not be the same participants every time.
+  std::uint32_t take_turn(Channel& channel) const;
   // The next participant on this worker, or no_slot.
   std::uint32_t next_slot(std::uint32_t slot) const { return slot_links_[slot].next; }
 

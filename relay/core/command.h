@@ -1,6 +1,6 @@
 // What the controller tells a worker: a closed set of plain values. Produced by the controller,
 // executed by one worker in order; a command is complete when on_command returned and nothing is
-// due (Core::next_timeout() > now).
+// due (Core::next_timeout() > now). One about a slot that has ended does nothing and is counted.
 #pragma once
 
 #include <cstdint>

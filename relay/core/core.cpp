@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "relay/base/check.h"
+#include "relay/base/fixed_map.h"
 #include "relay/core/forward.h"
 #include "relay/wire/discovery.h"
 
@@ -22,12 +23,16 @@ constexpr std::uint16_t silenced_over = 1'024;
 constexpr Rate speech_rate{limits::packets_per_second_max, limits::packet_bucket_depth};
 constexpr Rate foreign_source_rate{limits::foreign_opens_per_source_per_second,
                                    limits::foreign_opens_per_source_depth};
+constexpr Rate foreign_address_rate{limits::foreign_opens_per_address_per_second,
+                                    limits::foreign_opens_per_address_depth};
 constexpr Rate foreign_worker_rate{limits::foreign_opens_per_worker_per_second,
-                                   limits::foreign_opens_per_worker_per_second / 10};
+                                   limits::foreign_opens_per_worker_depth};
 constexpr Rate discovery_source_rate{limits::discovery_replies_per_source_per_second,
                                      limits::discovery_replies_per_source_per_second};
+constexpr Rate discovery_address_rate{limits::discovery_replies_per_address_per_second,
+                                      limits::discovery_replies_per_address_depth};
 constexpr Rate discovery_worker_rate{limits::discovery_replies_per_worker_per_second,
-                                     limits::discovery_replies_per_worker_per_second / 10};
+                                     limits::discovery_replies_per_worker_depth};
 
 bool is_silence(std::span<const std::uint8_t> frame) {
   return std::equal(frame.begin(), frame.end(), std::begin(silence_frame), std::end(silence_frame));
@@ -61,6 +66,12 @@ struct RemoteSlot {
   bool has_priority = false;
 };
 
+// Where the participant of a slot is, whichever worker it is on.
+struct Tracked {
+  Endpoint remote;
+  Generation generation;
+};
+
 }  // namespace
 
 struct Core::State {
@@ -75,7 +86,7 @@ struct Core::State {
   DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
                        const wire::RtpHeader& header, std::span<const std::uint8_t> frame);
   void publish_stream(SlotIndex slot);
-  void forward(Time now, const Channel& channel, const OpenedPacket& packet, Outbox& out);
+  void forward(Time now, Channel& channel, const OpenedPacket& packet, Outbox& out);
   DropReason on_forwarded(Time now, const OpenedPacket& in, Outbox& out);
 
   void on(Time, const Fence&) {}
@@ -97,6 +108,8 @@ struct Core::State {
 
   // The slot's record if that life of it is open on this worker, else nullptr.
   SessionRecord* find(SlotRef slot);
+  // The same for a command, which may have been on its way when the slot ended.
+  SessionRecord* find_or_count(SlotRef slot);
   bool is_own(Ssrc ssrc) const {
     return ssrc.node() == options.node && ssrc.worker() == options.worker;
   }
@@ -111,15 +124,18 @@ struct Core::State {
   std::vector<SlotStats*> stats;
   Counters counters;
   Channels channels;
+  std::unique_ptr<UnprovenAddresses> own_unproven;
   Transports transports;
   std::vector<RemoteSlot> remote_slots;
   std::vector<std::uint32_t> free_remote_slots;
   FixedMap<std::uint32_t, std::uint32_t, IntegerHash> remote_by_ssrc;
   // Worker 0: whose keep-alives and ICMP errors these are.
   FixedMap<Endpoint, SlotRef, EndpointHash> tracked_by_address;
-  FixedMap<std::uint32_t, Endpoint, IntegerHash> tracked_by_ssrc;
+  FixedMap<std::uint32_t, Tracked, IntegerHash> tracked_by_ssrc;
   SourceBudgets foreign_sources;
+  SourceBudgets foreign_addresses;
   SourceBudgets discovery_sources;
+  SourceBudgets discovery_addresses;
   TokenBucket foreign_total;
   TokenBucket discovery_total;
   std::vector<SlotIndex> slots_with_events;
@@ -132,14 +148,18 @@ Core::State::State(const CoreOptions& o, std::span<SlotStats* const> s)
     : options(o),
       stats(s.begin(), s.end()),
       channels(o.channels_max, o.sessions_max, o.sessions_max + o.remote_slots_max),
-      transports(o.sessions_max, o.workers_count, o.seed, s.empty() ? nullptr : s[o.worker.value],
-                 counters),
+      own_unproven(o.unproven == nullptr ? std::make_unique<UnprovenAddresses>(o.seed) : nullptr),
+      transports(o.sessions_max, o.session_memory,
+                 o.unproven == nullptr ? *own_unproven : *o.unproven,
+                 s.empty() ? nullptr : s[o.worker.value], counters),
       remote_slots(o.remote_slots_max),
       remote_by_ssrc(o.remote_slots_max, o.seed),
       tracked_by_address(o.worker.value == 0 ? o.workers_count * o.sessions_max : 0, o.seed),
       tracked_by_ssrc(o.worker.value == 0 ? o.workers_count * o.sessions_max : 0, o.seed),
       foreign_sources(o.seed),
-      discovery_sources(o.seed + 1),
+      foreign_addresses(o.seed),
+      discovery_sources(o.seed),
+      discovery_addresses(o.seed),
       is_listed_for_events(o.sessions_max) {
   RELAY_CHECK(o.workers_count >= 1 && o.workers_count <= limits::workers_max &&
               o.worker.value < o.workers_count);
@@ -215,6 +235,7 @@ DropReason Core::State::on_discovery(Time now, const Datagram& in, bool is_hande
   const bool is_exempt = in.remote.ip == transports.record(slot).signalling_peer ||
                          replies < limits::discovery_replies_free_per_family;
   if (!is_exempt && (!discovery_sources.take(now, slot, in.remote, discovery_source_rate) ||
+                     !discovery_addresses.take(now, in.remote.ip, discovery_address_rate) ||
                      !discovery_total.take(now, discovery_worker_rate))) {
     return DropReason::discovery_budget;
   }
@@ -271,6 +292,7 @@ DropReason Core::State::may_open(Time now, SlotIndex slot, const Datagram& in) {
   if (!record.has_key) return DropReason::no_key;
   if (in.remote == record.remote) return DropReason::none;
   if (foreign_sources.take(now, slot, in.remote, foreign_source_rate) &&
+      foreign_addresses.take(now, in.remote.ip, foreign_address_rate) &&
       foreign_total.take(now, foreign_worker_rate)) {
     return DropReason::none;
   }
@@ -319,8 +341,7 @@ void Core::State::publish_stream(SlotIndex slot) {
   set(s->jitter_ticks, transports[slot].stream.jitter_ticks());
 }
 
-void Core::State::forward(Time now, const Channel& channel, const OpenedPacket& packet,
-                          Outbox& out) {
+void Core::State::forward(Time now, Channel& channel, const OpenedPacket& packet, Outbox& out) {
   forward_local(now, channels, channel, transports, packet, out);
   counters[Counter::forwards_offered] += forward_to_workers(channel, options.worker, packet, out);
 }
@@ -346,10 +367,16 @@ SessionRecord* Core::State::find(SlotRef slot) {
   return record.is_open() && record.slot == slot ? &record : nullptr;
 }
 
+SessionRecord* Core::State::find_or_count(SlotRef slot) {
+  SessionRecord* record = find(slot);
+  if (record == nullptr) ++counters[Counter::commands_outlived];
+  return record;
+}
+
 void Core::State::on(Time, const SetChannelWorkers& c) {
   Channel* channel = channels.find(c.channel);
   RELAY_CHECK(channel != nullptr);
-  channel->workers = c.workers;
+  channel->workers = c.workers & (~WorkerMask{0} >> (limits::workers_max - options.workers_count));
 }
 
 void Core::State::on(Time, const OpenSlot& c) {
@@ -395,32 +422,34 @@ void Core::State::close_remote_slot(SlotRef slot) {
 }
 
 void Core::State::on(Time now, const InstallKey& c) {
-  RELAY_CHECK(find(c.slot) != nullptr && crypto::is_available(c.mode));
+  RELAY_CHECK(crypto::is_available(c.mode));
+  if (find_or_count(c.slot) == nullptr) return;
   transports.install_key(now, c);
   note_events(c.slot.ssrc.slot());
 }
 
 void Core::State::on(Time now, const SetDeclaredAddress& c) {
-  RELAY_CHECK(find(c.slot) != nullptr);
+  if (find_or_count(c.slot) == nullptr) return;
   transports.declare(now, c.slot.ssrc.slot(), c.declared);
   note_events(c.slot.ssrc.slot());
 }
 
 void Core::State::on(Time, const StartSending& c) {
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr && record->has_key);
+  SessionRecord* record = find_or_count(c.slot);
+  if (record == nullptr) return;
+  RELAY_CHECK(record->has_key);
   record->may_send = true;
 }
 
 void Core::State::on(Time now, const SetSignallingPeer& c) {
-  RELAY_CHECK(find(c.slot) != nullptr);
+  if (find_or_count(c.slot) == nullptr) return;
   transports.set_signalling_peer(now, c.slot.ssrc.slot(), c.signalling_peer);
   note_events(c.slot.ssrc.slot());
 }
 
 void Core::State::on(Time, const SetMuted& c) {
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr);
+  SessionRecord* record = find_or_count(c.slot);
+  if (record == nullptr) return;
   const bool begins = c.is_muted && !record->is_muted;
   record->is_muted = c.is_muted;
   const Transport& t = transports[c.slot.ssrc.slot()];
@@ -430,19 +459,22 @@ void Core::State::on(Time, const SetMuted& c) {
 }
 
 void Core::State::on(Time, const SetDeafened& c) {
-  SessionRecord* record = find(c.slot);
-  RELAY_CHECK(record != nullptr);
-  record->is_deafened = c.is_deafened;
+  SessionRecord* record = find_or_count(c.slot);
+  if (record != nullptr) record->is_deafened = c.is_deafened;
 }
 
 void Core::State::on(Time, const TrackAddress& c) {
-  const std::uint32_t ssrc = c.slot.ssrc.value;
-  if (const Endpoint* before = tracked_by_ssrc.find(ssrc)) {
-    const SlotRef* holder = tracked_by_address.find(*before);
-    if (holder != nullptr && holder->ssrc == c.slot.ssrc) tracked_by_address.erase(*before);
-    tracked_by_ssrc.erase(ssrc);
+  const Ssrc ssrc = c.slot.ssrc;
+  RELAY_CHECK(ssrc.node() == options.node && ssrc.worker().value < options.workers_count &&
+              transports.contains(ssrc.slot()));
+  if (const Tracked* before = tracked_by_ssrc.find(ssrc.value)) {
+    if (c.slot.generation < before->generation) return;
+    const SlotRef* holder = tracked_by_address.find(before->remote);
+    if (holder != nullptr && holder->ssrc == ssrc) tracked_by_address.erase(before->remote);
+    tracked_by_ssrc.erase(ssrc.value);
   }
-  if (!c.remote.is_set() || tracked_by_ssrc.insert(ssrc, c.remote) == nullptr) return;
+  if (!c.remote.is_set()) return;
+  if (tracked_by_ssrc.insert(ssrc.value, {c.remote, c.slot.generation}) == nullptr) return;
   tracked_by_address.insert(c.remote, c.slot);
 }
 
@@ -460,7 +492,7 @@ void Core::State::inject_silence(Time now, Outbox& out) {
   const SessionRecord& record = transports.record(silenced_slot);
   const auto step = static_cast<std::uint16_t>(silence_frames - silence_left);
   const auto sequence = static_cast<std::uint16_t>(t.stream.highest_sequence() + step);
-  const Channel* channel = channels.find(record.channel);
+  Channel* channel = channels.find(record.channel);
   RELAY_CHECK(channel != nullptr);
   forward(now, *channel,
           {record.slot, record.channel, sequence, t.stream.highest_timestamp() + step * frame_ticks,
@@ -561,6 +593,10 @@ Counters& Core::counters() {
 }
 const Counters& Core::counters() const {
   return state_->counters;
+}
+
+std::size_t Core::session_memory_size(std::size_t sessions_max) {
+  return sessions_max * sizeof(SessionRecord);
 }
 
 std::size_t Core::slot_bytes() const {

@@ -14,6 +14,7 @@
 #include "relay/core/event.h"
 #include "relay/core/outbox.h"
 #include "relay/core/slot_stats.h"
+#include "relay/core/unproven.h"
 #include "relay/observe/counters.h"
 
 namespace earshot {
@@ -26,8 +27,13 @@ struct CoreOptions {
       limits::sessions_per_worker_max;  // slots of this worker; tests take fewer
   std::size_t remote_slots_max = limits::remote_slots_per_worker_max;
   std::size_t channels_max = limits::channels_max;
-  std::uint64_t seed = 0;      // for hash tables
-  bool loopback_only = false;  // drop what was sent to a non-loopback local address
+  std::uint64_t seed = 0;  // for hash tables
+  // Where the session records stand, if they are to outlive this process: zero-filled,
+  // session_memory_size() bytes, aligned as a page is, outliving the core. Empty: memory of its
+  // own.
+  std::span<std::uint8_t> session_memory;
+  UnprovenAddresses* unproven = nullptr;  // shared by all workers of this node; nullptr: its own
+  bool loopback_only = false;             // drop what was sent to a non-loopback local address
 };
 
 class Core {
@@ -62,6 +68,8 @@ class Core {
   Counters& counters();
   const Counters& counters() const;
 
+  // Of CoreOptions::session_memory: an array of SessionRecord, one for each slot.
+  static std::size_t session_memory_size(std::size_t sessions_max);
   // Bytes allocated for one slot, for docs/benchmarks.md.
   std::size_t slot_bytes() const;
   bool is_secret_memory_locked() const;

@@ -5,13 +5,17 @@
 
 namespace earshot {
 
-void forward_local(Time now, const Channels& channels, const Channel& channel,
-                   Transports& transports, const OpenedPacket& packet, Outbox& out) {
-  for (std::uint32_t i = channel.first_slot; i != no_slot; i = channels.next_slot(i)) {
+void forward_local(Time now, const Channels& channels, Channel& channel, Transports& transports,
+                   const OpenedPacket& packet, Outbox& out) {
+  std::uint32_t i = channels.take_turn(channel);
+  for (std::uint32_t left = channel.participants_count; left > 0; --left) {
     const SlotIndex slot{static_cast<std::uint16_t>(i)};
-    if (transports.record(slot).slot.ssrc == packet.publisher.ssrc) continue;
-    transports.send(now, slot, packet.publisher.ssrc, packet.sequence, packet.timestamp,
-                    packet.frame, out);
+    if (transports.record(slot).slot.ssrc != packet.publisher.ssrc) {
+      transports.send(now, slot, packet.publisher.ssrc, packet.sequence, packet.timestamp,
+                      packet.frame, out);
+    }
+    i = channels.next_slot(i);
+    if (i == no_slot) i = channel.first_slot;
   }
 }
 

@@ -10,8 +10,8 @@
 namespace earshot {
 
 // To the participants on this worker, the publisher excepted.
-void forward_local(Time now, const Channels& channels, const Channel& channel,
-                   Transports& transports, const OpenedPacket& packet, Outbox& out);
+void forward_local(Time now, const Channels& channels, Channel& channel, Transports& transports,
+                   const OpenedPacket& packet, Outbox& out);
 
 // One copy for each other worker of the channel; returns how many.
 std::size_t forward_to_workers(const Channel& channel, WorkerIndex self, const OpenedPacket& packet,

@@ -4,17 +4,29 @@
 
 namespace earshot {
 
+// A table by sequence number would be faster and wrong: a packet stays in it until its place is
+// taken, however long ago it came, so that a sender that begins again with its first numbers would
+// be silent for as long as it had spoken.
 bool Stream::is_duplicate(std::uint16_t sequence, std::uint32_t timestamp) const {
-  const std::size_t i = sequence % window;
-  return is_filled_[i] && sequences_[i] == sequence && timestamps_[i] == timestamp;
+  // None of them in the usual case: the next number of a sender that counts on.
+  if (with_low_byte_[sequence & 0xFF] == 0) return false;
+  const std::size_t count = received_ < window ? static_cast<std::size_t>(received_) : window;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (sequences_[i] == sequence && timestamps_[i] == timestamp) return true;
+  }
+  return false;
+}
+
+void Stream::remember(std::uint16_t sequence, std::uint32_t timestamp) {
+  const std::size_t at = received_ % window;
+  if (received_ >= window) --with_low_byte_[sequences_[at] & 0xFF];
+  ++with_low_byte_[sequence & 0xFF];
+  sequences_[at] = sequence;
+  timestamps_[at] = timestamp;
 }
 
 void Stream::on_packet(Time arrival, std::uint16_t sequence, std::uint32_t timestamp) {
-  const std::size_t i = sequence % window;
-  is_filled_[i] = true;
-  sequences_[i] = sequence;
-  timestamps_[i] = timestamp;
-
+  remember(sequence, timestamp);
   const auto step = static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(highest_));
   const auto transit =
       static_cast<std::int32_t>(static_cast<std::uint32_t>(rtp_ticks(arrival)) - timestamp);

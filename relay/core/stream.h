@@ -35,11 +35,13 @@ class Stream {
   static constexpr std::int32_t dropout_max = 3'000;
   static constexpr std::int32_t misorder_max = 100;
 
+  void remember(std::uint16_t sequence, std::uint32_t timestamp);
   void restart(std::uint16_t sequence, std::uint32_t timestamp);
 
-  std::array<std::uint32_t, window> timestamps_{};
+  // The last packets, in a ring, and how many of them have each low byte of a sequence number.
   std::array<std::uint16_t, window> sequences_{};
-  std::array<bool, window> is_filled_{};
+  std::array<std::uint32_t, window> timestamps_{};
+  std::array<std::uint8_t, 256> with_low_byte_{};
   std::uint64_t highest_ = 0;  // extended
   std::uint64_t base_ = 0;     // extended sequence of the first packet since the last restart
   std::uint64_t received_since_base_ = 0;

@@ -1,51 +1,37 @@
 #include "relay/core/transport.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "relay/base/check.h"
 
 namespace earshot {
 
-bool UnprovenAddresses::enter(const IpAddress& ip) {
-  Entry* entry = entries_.find(ip);
-  if (entry == nullptr) entry = entries_.insert(ip, {});
-  if (entry == nullptr || entry->sessions >= limits::unproven_sessions_per_ip) return false;
-  ++entry->sessions;
-  return true;
-}
-
-void UnprovenAddresses::leave(const IpAddress& ip) {
-  Entry* entry = entries_.find(ip);
-  RELAY_CHECK(entry != nullptr && entry->sessions > 0);
-  if (--entry->sessions == 0) entries_.erase(ip);
-}
-
-bool UnprovenAddresses::take(Time now, const IpAddress& ip, std::int64_t per_second) {
-  Entry* entry = entries_.find(ip);
-  RELAY_CHECK(entry != nullptr);
-  return entry->bucket.take(now, {per_second, per_second / 4 + 1});
-}
-
-Transports::Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed,
-                       SlotStats* stats, Counters& counters)
+Transports::Transports(std::size_t slots_count, std::span<std::uint8_t> session_memory,
+                       UnprovenAddresses& unproven, SlotStats* stats, Counters& counters)
     : slots_count_(slots_count),
-      unproven_per_second_(std::max<std::int64_t>(
-          1, limits::unproven_packets_per_second / static_cast<std::int64_t>(workers_count))),
-      record_memory_(slots_count * sizeof(SessionRecord)),
+      record_memory_(session_memory.empty() ? slots_count * sizeof(SessionRecord) : 0),
       key_memory_(slots_count * sizeof(crypto::AeadKey)),
-      records_(reinterpret_cast<SessionRecord*>(record_memory_.bytes().data())),
+      records_(reinterpret_cast<SessionRecord*>(
+          session_memory.empty() ? record_memory_.bytes().data() : session_memory.data())),
       keys_(reinterpret_cast<crypto::AeadKey*>(key_memory_.bytes().data())),
       transports_(slots_count),
-      unproven_(slots_count, seed),
+      unproven_(unproven),
       stats_(stats),
-      counters_(counters) {}
+      counters_(counters) {
+  RELAY_CHECK(session_memory.empty() ||
+              session_memory.size() >= slots_count * sizeof(SessionRecord));
+  RELAY_CHECK(reinterpret_cast<std::uintptr_t>(records_) % alignof(SessionRecord) == 0);
+  // Taking up the sessions of another process is not written yet; it begins here.
+  RELAY_CHECK(std::none_of(records_, records_ + slots_count,
+                           [](const SessionRecord& r) { return r.is_open(); }));
+}
 
 void Transports::open_slot(const OpenSlot& command) {
   SessionRecord& r = record(command.slot.ssrc.slot());
   RELAY_CHECK(!r.is_open());
   r = {};
-  r.version = SessionRecord::current_version;
   r.slot = command.slot;
   r.channel = command.channel;
   r.grants = command.grants;
@@ -53,6 +39,9 @@ void Transports::open_slot(const OpenSlot& command) {
   r.is_deafened = command.is_deafened;
   r.signalling_peer = command.signalling_peer;
   transports_[r.slot.ssrc.slot().value] = {};
+  // Last, so that a process that ends in between leaves a whole record or none.
+  std::atomic_signal_fence(std::memory_order_release);
+  r.version = SessionRecord::current_version;
 }
 
 void Transports::close_slot(SlotIndex slot) {
@@ -65,13 +54,19 @@ void Transports::close_slot(SlotIndex slot) {
 void Transports::install_key(Time now, const InstallKey& command) {
   const SlotIndex slot = command.slot.ssrc.slot();
   SessionRecord& r = record(slot);
+  // Counters begin anew with a new key only.
+  if (r.has_key && r.mode == command.mode && crypto::equal_constant_time(r.key, command.key))
+    return declare(now, slot, command.declared);
+  r.has_key = false;
+  std::atomic_signal_fence(std::memory_order_release);
   r.mode = command.mode;
   r.key = command.key;
-  r.has_key = true;
   // A client that does not know this key yet must not receive anything under it.
   r.may_send = false;
   keys_[slot.value].set(command.mode, command.key);
   nonces_begin(r.nonces, command.nonce_start);
+  std::atomic_signal_fence(std::memory_order_release);
+  r.has_key = true;
   transports_[slot.value].fresh_key_asked = false;
   transports_[slot.value].has_event_fresh_key = false;
   declare(now, slot, command.declared);
@@ -222,7 +217,10 @@ void Transports::send(Time now, SlotIndex slot, Ssrc publisher, std::uint16_t se
                       std::uint32_t timestamp, std::span<const std::uint8_t> frame, Outbox& out) {
   SessionRecord& r = record(slot);
   if (!r.may_receive() || !is_reachable(slot)) return;
-  if (!r.is_remote_proven && !unproven_.take(now, r.remote.ip, unproven_per_second_)) return;
+  if (!r.is_remote_proven && !unproven_.take(now, r.remote.ip)) {
+    ++counters_[Counter::unproven_refused];
+    return;
+  }
   auto counter = next_counter(slot);
   if (!counter) return;
 

@@ -10,13 +10,13 @@
 
 #include "crypto/aead.h"
 #include "crypto/keys.h"
-#include "relay/base/fixed_map.h"
 #include "relay/core/budget.h"
 #include "relay/core/lateness.h"
 #include "relay/core/outbox.h"
 #include "relay/core/session_record.h"
 #include "relay/core/slot_stats.h"
 #include "relay/core/stream.h"
+#include "relay/core/unproven.h"
 #include "relay/observe/counters.h"
 #include "relay/wire/rtp.h"
 
@@ -45,27 +45,6 @@ struct Transport {
   bool has_event_fresh_key = false;
 };
 
-// Addresses that nobody has proven to be theirs share a rate and a number of sessions.
-class UnprovenAddresses {
- public:
-  UnprovenAddresses(std::size_t capacity, std::uint64_t seed) : entries_(capacity, seed) {}
-  [[nodiscard]] bool enter(const IpAddress& ip);
-  void leave(const IpAddress& ip);
-  [[nodiscard]] bool take(Time now, const IpAddress& ip, std::int64_t per_second);
-
- private:
-  struct IpHash {
-    std::uint64_t operator()(const IpAddress& ip, std::uint64_t seed) const {
-      return hash(ip, seed);
-    }
-  };
-  struct Entry {
-    TokenBucket bucket;
-    std::uint32_t sessions = 0;
-  };
-  FixedMap<IpAddress, Entry, IpHash> entries_;
-};
-
 struct OpenedDatagram {
   DropReason reason = DropReason::none;
   bool is_authentic = false;  // and no replay
@@ -75,14 +54,18 @@ struct OpenedDatagram {
 
 class Transports {
  public:
-  Transports(std::size_t slots_count, std::size_t workers_count, std::uint64_t seed,
-             SlotStats* stats, Counters& counters);
+  // `session_memory` as in CoreOptions.
+  Transports(std::size_t slots_count, std::span<std::uint8_t> session_memory,
+             UnprovenAddresses& unproven, SlotStats* stats, Counters& counters);
 
   bool contains(SlotIndex slot) const { return slot.value < slots_count_; }
   SessionRecord& record(SlotIndex slot) { return records_[slot.value]; }
   Transport& operator[](SlotIndex slot) { return transports_[slot.value]; }
   SlotStats* stats(SlotIndex slot) { return stats_ == nullptr ? nullptr : stats_ + slot.value; }
-  bool is_locked() const { return record_memory_.is_locked() && key_memory_.is_locked(); }
+  // Of its own memory.
+  bool is_locked() const {
+    return (record_memory_.is_empty() || record_memory_.is_locked()) && key_memory_.is_locked();
+  }
   std::size_t slot_bytes() const {
     return sizeof(SessionRecord) + sizeof(crypto::AeadKey) + sizeof(Transport);
   }
@@ -117,13 +100,12 @@ class Transports {
   void note_nonces(SlotIndex slot, std::uint32_t moves_before);
 
   std::size_t slots_count_;
-  std::int64_t unproven_per_second_;
-  crypto::SecretMemory record_memory_;
+  crypto::SecretMemory record_memory_;  // empty if the shell handed some in
   crypto::SecretMemory key_memory_;
   SessionRecord* records_;
   crypto::AeadKey* keys_;
   std::vector<Transport> transports_;
-  UnprovenAddresses unproven_;
+  UnprovenAddresses& unproven_;
   SlotStats* stats_;
   Counters& counters_;
 };

@@ -18,12 +18,14 @@ Time monotonic_now() {
   return {read(CLOCK_MONOTONIC)};
 }
 
-ClockOffset sample_clock_offset() {
-  return {read(CLOCK_MONOTONIC) - read(CLOCK_REALTIME)};
+ClockSample sample_clocks() {
+  const std::int64_t monotonic = read(CLOCK_MONOTONIC);
+  return {{monotonic}, read(CLOCK_REALTIME) - monotonic};
 }
 
-Time arrival_time(std::int64_t stamp_realtime_ns, ClockOffset offset, Time last_cycle, Time now) {
-  return std::clamp(Time{stamp_realtime_ns + offset.ns}, std::min(last_cycle, now), now);
+Time arrival_time(std::int64_t stamp_realtime_ns, const ClockSample& sample, Time drained_at) {
+  return std::clamp(Time{stamp_realtime_ns - sample.realtime_ahead_ns},
+                    std::min(drained_at, sample.now), sample.now);
 }
 
 }  // namespace earshot::io

@@ -10,15 +10,17 @@ namespace earshot::io {
 // CLOCK_MONOTONIC.
 Time monotonic_now();
 
-// monotonic - realtime at this moment; sampled once a batch, so that a step of the wall clock is
-// over with the batch.
-struct ClockOffset {
-  std::int64_t ns = 0;
+// Both clocks at one moment; sampled once a batch, so that a step of the wall clock is over with
+// the batch.
+struct ClockSample {
+  Time now;                        // monotonic
+  std::int64_t realtime_ahead_ns;  // realtime - monotonic
 };
-ClockOffset sample_clock_offset();
+ClockSample sample_clocks();
 
-// A kernel receive stamp (realtime, ns) on the monotonic clock, clamped to [last_cycle, now]: a
-// packet that this batch brought cannot have come before the last one was taken, nor in the future.
-Time arrival_time(std::int64_t stamp_realtime_ns, ClockOffset offset, Time last_cycle, Time now);
+// A kernel receive stamp (realtime, ns) on the monotonic clock, clamped to [drained_at,
+// sample.now]: a packet of this batch cannot have come when the socket was last seen empty, nor in
+// the future.
+Time arrival_time(std::int64_t stamp_realtime_ns, const ClockSample& sample, Time drained_at);
 
 }  // namespace earshot::io

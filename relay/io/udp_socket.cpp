@@ -1,6 +1,8 @@
 #include "relay/io/udp_socket.h"
 
 #include <linux/errqueue.h>
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,23 +15,44 @@
 namespace earshot::io {
 namespace {
 
-// All sockets are IPv6 ones: an IPv4 address is spoken to as v4-mapped, so that there is one code
-// path.
-sockaddr_in6 to_sockaddr(const Endpoint& endpoint) {
+socklen_t write_name(const Endpoint& endpoint, bool is_v4, sockaddr_storage& out) {
+  if (is_v4 && endpoint.ip.is_v4()) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(endpoint.port);
+    std::memcpy(&address.sin_addr, endpoint.ip.bytes.data() + 12, sizeof address.sin_addr);
+    std::memcpy(&out, &address, sizeof address);
+    return sizeof address;
+  }
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
   address.sin6_port = htons(endpoint.port);
   std::memcpy(&address.sin6_addr, endpoint.ip.bytes.data(), endpoint.ip.bytes.size());
-  return address;
+  std::memcpy(&out, &address, sizeof address);
+  return sizeof address;
 }
 
-Endpoint from_sockaddr(const sockaddr_storage& storage) {
+IpAddress from_in_addr(const in_addr& address) {
+  std::uint8_t b[4];
+  std::memcpy(b, &address, sizeof b);
+  return make_v4(b[0], b[1], b[2], b[3]);
+}
+
+IpAddress from_in6_addr(const in6_addr& address) {
+  IpAddress ip;
+  std::memcpy(ip.bytes.data(), &address, ip.bytes.size());
+  return ip;
+}
+
+Endpoint read_name(const sockaddr_storage& storage) {
+  if (storage.ss_family == AF_INET) {
+    sockaddr_in address;
+    std::memcpy(&address, &storage, sizeof address);
+    return {from_in_addr(address.sin_addr), ntohs(address.sin_port)};
+  }
   sockaddr_in6 address;
   std::memcpy(&address, &storage, sizeof address);
-  Endpoint endpoint;
-  std::memcpy(endpoint.ip.bytes.data(), &address.sin6_addr, endpoint.ip.bytes.size());
-  endpoint.port = ntohs(address.sin6_port);
-  return endpoint;
+  return {from_in6_addr(address.sin6_addr), ntohs(address.sin6_port)};
 }
 
 void set_option(int fd, int level, int name, int value) {
@@ -51,19 +74,29 @@ Error bind_error(const Endpoint& listen) {
   return Error{"UDP address " + listen.to_string() + ": " + reason};
 }
 
-// A bound socket, or -1 with errno.
-int bind_socket(const Endpoint& listen, bool is_shared) {
-  const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  // [::] takes IPv4 too, and an IPv4 address is bound as v4-mapped.
-  set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  if (is_shared) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-  const sockaddr_in6 address = to_sockaddr(listen);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
-  const int error = errno;
-  close(fd);
-  errno = error;
-  return -1;
+int make_socket(bool is_v4) {
+  return socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+bool bind_to(int fd, bool is_v4, const Endpoint& listen) {
+  // [::] takes IPv4 too.
+  if (!is_v4) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  sockaddr_storage name{};
+  const socklen_t size = write_name(listen, is_v4, name);
+  return bind(fd, reinterpret_cast<const sockaddr*>(&name), size) == 0;
+}
+
+void set_options(int fd, bool is_v4) {
+  set_buffers(fd);
+  set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
+  if (is_v4) {
+    set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  } else {
+    set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+  }
 }
 
 struct Ancillary {
@@ -83,7 +116,11 @@ Ancillary read_ancillary(msghdr& message) {
     } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
       in6_pktinfo info;
       std::memcpy(&info, CMSG_DATA(c), sizeof info);
-      std::memcpy(result.local.bytes.data(), &info.ipi6_addr, result.local.bytes.size());
+      result.local = from_in6_addr(info.ipi6_addr);
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+      in_pktinfo info;
+      std::memcpy(&info, CMSG_DATA(c), sizeof info);
+      result.local = from_in_addr(info.ipi_addr);
     } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
       result.has_overflow = true;
       std::memcpy(&result.overflow, CMSG_DATA(c), sizeof result.overflow);
@@ -99,11 +136,19 @@ bool says_unreachable(msghdr& message) {
     if (!is_error) continue;
     sock_extended_err error;
     std::memcpy(&error, CMSG_DATA(c), sizeof error);
+    // A packet that ran out of hops met a loop in the network, which passes.
+    const bool is_unreachable =
+        (error.ee_origin == SO_EE_ORIGIN_ICMP && error.ee_type == ICMP_DEST_UNREACH) ||
+        (error.ee_origin == SO_EE_ORIGIN_ICMP6 && error.ee_type == ICMPV6_DEST_UNREACH);
+    if (!is_unreachable) return false;
     return error.ee_errno == ECONNREFUSED || error.ee_errno == EHOSTUNREACH ||
            error.ee_errno == ENETUNREACH;
   }
   return false;
 }
+
+// So many refusals for want of room in one batch, and the rest is not tried.
+constexpr int full_queues_max = 16;
 
 // Errors that an earlier datagram left on the socket (RFC 1122 s4.1.3.3): the next call may well
 // succeed.
@@ -115,30 +160,36 @@ bool is_pending_error(int error) {
 
 }  // namespace
 
-Result<void> UdpSocket::probe(const Endpoint& listen) {
-  if (listen.port == 0) return {};
-  const int fd = bind_socket(listen, false);
-  if (fd < 0) return bind_error(listen);
-  close(fd);
-  return {};
+Result<std::vector<UdpSocket>> UdpSocket::open_group(const Endpoint& listen, std::size_t count) {
+  std::vector<UdpSocket> group;
+  Endpoint at = listen;
+  bool is_v4 = listen.ip.is_v4();
+  for (std::size_t i = 0; i < count; ++i) {
+    int fd = make_socket(is_v4);
+    if (fd < 0 && errno == EAFNOSUPPORT && !is_v4 && listen.ip.is_unspecified()) {
+      is_v4 = true;
+      at.ip = make_v4(0, 0, 0, 0);
+      fd = make_socket(is_v4);
+    }
+    if (fd < 0) return bind_error(at);
+    group.push_back(UdpSocket(fd, is_v4));
+    // The first one binds for itself alone, which nobody else can have done, nor can do from then
+    // on without our consent; only then does it share with the others.
+    if (i > 0) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (!bind_to(fd, is_v4, at)) return bind_error(at);
+    if (i == 0 && count > 1) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    set_options(fd, is_v4);
+    at.port = group.back().bound().port;
+  }
+  return group;
 }
 
-Result<UdpSocket> UdpSocket::open(const Endpoint& listen) {
-  const int fd = bind_socket(listen, true);
-  if (fd < 0) return bind_error(listen);
-  set_buffers(fd);
-  set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
-  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-  set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-  set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-  set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
-  return UdpSocket(fd);
-}
-
-UdpSocket::UdpSocket(UdpSocket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+UdpSocket::UdpSocket(UdpSocket&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), is_v4_(other.is_v4_) {}
 
 UdpSocket& UdpSocket::operator=(UdpSocket&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(is_v4_, other.is_v4_);
   return *this;
 }
 
@@ -150,12 +201,13 @@ Endpoint UdpSocket::bound() const {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
-  return from_sockaddr(address);
+  return read_name(address);
 }
 
 BatchReceiver::BatchReceiver()
     : buffers_(limits::receive_batch_max * buffer_size),
-      controls_(limits::receive_batch_max * control_size) {
+      controls_(limits::receive_batch_max * control_size),
+      drained_at_(monotonic_now()) {
   for (std::size_t i = 0; i < limits::receive_batch_max; ++i) {
     vectors_[i] = {buffers_.data() + i * buffer_size, buffer_size};
     msghdr& header = messages_[i].msg_hdr;
@@ -166,34 +218,35 @@ BatchReceiver::BatchReceiver()
   }
 }
 
-std::span<const ReceivedDatagram> BatchReceiver::receive(const UdpSocket& socket, Time last_cycle,
-                                                         Time now) {
+ReceivedBatch BatchReceiver::receive(const UdpSocket& socket) {
   for (mmsghdr& message : messages_) {
     message.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
     message.msg_hdr.msg_controllen = control_size;
     message.msg_hdr.msg_flags = 0;
   }
-  int count =
+  int received =
       recvmmsg(socket.fd(), messages_.data(), limits::receive_batch_max, MSG_DONTWAIT, nullptr);
   // A pending ICMP error is reported once in place of data.
-  if (count < 0 && is_pending_error(errno)) {
-    count =
+  if (received < 0 && is_pending_error(errno)) {
+    received =
         recvmmsg(socket.fd(), messages_.data(), limits::receive_batch_max, MSG_DONTWAIT, nullptr);
   }
-  if (count <= 0) return {};
-  const ClockOffset offset = sample_clock_offset();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+  const bool would_block = received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  const std::size_t count = received < 0 ? 0 : static_cast<std::size_t>(received);
+  const ClockSample clocks = sample_clocks();
+  for (std::size_t i = 0; i < count; ++i) {
     const Ancillary ancillary = read_ancillary(messages_[i].msg_hdr);
     if (ancillary.has_overflow) {
       kernel_drops_ += ancillary.overflow - last_overflow_;
       last_overflow_ = ancillary.overflow;
     }
-    datagrams_[i] = {from_sockaddr(names_[i]),
+    datagrams_[i] = {read_name(names_[i]),
                      ancillary.local,
-                     arrival_time(ancillary.stamp_ns, offset, last_cycle, now),
+                     arrival_time(ancillary.stamp_ns, clocks, drained_at_),
                      {buffers_.data() + i * buffer_size, messages_[i].msg_len}};
   }
-  return {datagrams_.data(), static_cast<std::size_t>(count)};
+  if (would_block || (received >= 0 && count < limits::receive_batch_max)) drained_at_ = clocks.now;
+  return {clocks.now, {datagrams_.data(), count}};
 }
 
 std::size_t BatchReceiver::take_unreachable(const UdpSocket& socket, std::span<Endpoint> out) {
@@ -213,26 +266,26 @@ std::size_t BatchReceiver::take_unreachable(const UdpSocket& socket, std::span<E
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     if (recvmsg(socket.fd(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) break;
-    if (says_unreachable(message)) out[found++] = from_sockaddr(name);
+    if (says_unreachable(message)) out[found++] = read_name(name);
   }
   return found;
 }
 
-BatchSender::BatchSender()
-    : names_(limits::send_batch_max),
+BatchSender::BatchSender(const UdpSocket& socket)
+    : is_v4_(socket.is_v4()),
+      names_(limits::send_batch_max),
       controls_(limits::send_batch_max),
       vectors_(limits::send_batch_max),
       messages_(limits::send_batch_max) {
   for (std::size_t i = 0; i < limits::send_batch_max; ++i) {
     msghdr& header = messages_[i].msg_hdr;
     header.msg_name = &names_[i];
-    header.msg_namelen = sizeof(sockaddr_in6);
     header.msg_iov = &vectors_[i];
     header.msg_iovlen = 1;
     auto* control = reinterpret_cast<cmsghdr*>(controls_[i].bytes.data());
-    control->cmsg_level = IPPROTO_IPV6;
-    control->cmsg_type = IPV6_PKTINFO;
-    control->cmsg_len = CMSG_LEN(sizeof(in6_pktinfo));
+    control->cmsg_level = is_v4_ ? IPPROTO_IP : IPPROTO_IPV6;
+    control->cmsg_type = is_v4_ ? IP_PKTINFO : IPV6_PKTINFO;
+    control->cmsg_len = CMSG_LEN(is_v4_ ? sizeof(in_pktinfo) : sizeof(in6_pktinfo));
   }
 }
 
@@ -240,23 +293,31 @@ void BatchSender::add(const Endpoint& remote, const IpAddress& local,
                       std::span<const std::uint8_t> bytes) {
   RELAY_CHECK(!is_full());
   const std::size_t i = count_++;
-  names_[i] = to_sockaddr(remote);
   vectors_[i] = {const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
   msghdr& header = messages_[i].msg_hdr;
+  header.msg_namelen = write_name(remote, is_v4_, names_[i]);
   header.msg_control = nullptr;
   header.msg_controllen = 0;
-  if (local.is_unspecified() || local == IpAddress{}) return;
-  in6_pktinfo info{};
-  std::memcpy(&info.ipi6_addr, local.bytes.data(), local.bytes.size());
+  if (local.is_unspecified()) return;
   header.msg_control = controls_[i].bytes.data();
-  header.msg_controllen = controls_[i].bytes.size();
-  std::memcpy(CMSG_DATA(CMSG_FIRSTHDR(&header)), &info, sizeof info);
+  header.msg_controllen = CMSG_SPACE(is_v4_ ? sizeof(in_pktinfo) : sizeof(in6_pktinfo));
+  std::uint8_t* data = CMSG_DATA(CMSG_FIRSTHDR(&header));
+  if (is_v4_) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, local.bytes.data() + 12, sizeof info.ipi_spec_dst);
+    std::memcpy(data, &info, sizeof info);
+  } else {
+    in6_pktinfo info{};
+    std::memcpy(&info.ipi6_addr, local.bytes.data(), local.bytes.size());
+    std::memcpy(data, &info, sizeof info);
+  }
 }
 
 BatchSender::Outcome BatchSender::flush(const UdpSocket& socket) {
   Outcome outcome;
   std::size_t at = 0;
   bool is_retry = false;
+  int full_queues = 0;
   while (at < count_) {
     const int sent = sendmmsg(socket.fd(), messages_.data() + at,
                               static_cast<unsigned>(count_ - at), MSG_DONTWAIT);
@@ -266,8 +327,10 @@ BatchSender::Outcome BatchSender::flush(const UdpSocket& socket) {
       is_retry = false;
       continue;
     }
-    // A queue of voice would only be late voice: what does not fit now is dropped.
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM) break;
+    // A queue of voice would only be late voice: what does not fit now is dropped. The socket's
+    // buffer is everybody's; a queue behind it may be one interface's or one flow's.
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM) break;
+    if (errno == ENOBUFS && ++full_queues == full_queues_max) break;
     if (!is_retry && (errno == EINTR || is_pending_error(errno))) {
       is_retry = true;
       continue;

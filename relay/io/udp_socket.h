@@ -27,31 +27,41 @@ struct ReceivedDatagram {
   std::span<std::uint8_t> bytes;
 };
 
+// Owner of a bound socket. IPv6 sockets are dual-stack and see IPv4 addresses as v4-mapped; an IPv4
+// address to listen on, or a kernel without IPv6, makes an IPv4 socket with the same face.
 class UdpSocket {
  public:
-  // Binds `listen` ([::] is dual-stack). Fails with one sentence that names the address.
-  static Result<UdpSocket> open(const Endpoint& listen);
-  // Fails if any socket is bound there: a second process would silently share the port.
-  static Result<void> probe(const Endpoint& listen);
+  // The sockets of the group at `listen`, in order; port 0 takes any free one for all of them.
+  // Fails with one sentence that names the address, also if anybody else is bound there: a second
+  // process would silently share the port.
+  static Result<std::vector<UdpSocket>> open_group(const Endpoint& listen, std::size_t count);
 
   UdpSocket(UdpSocket&& other) noexcept;
   UdpSocket& operator=(UdpSocket&& other) noexcept;
   ~UdpSocket();
 
   int fd() const { return fd_; }
+  bool is_v4() const { return is_v4_; }
   Endpoint bound() const;
 
  private:
-  explicit UdpSocket(int fd) : fd_(fd) {}
+  UdpSocket(int fd, bool is_v4) : fd_(fd), is_v4_(is_v4) {}
   int fd_ = -1;
+  bool is_v4_ = false;
+};
+
+// What one system call brought.
+struct ReceivedBatch {
+  Time now;  // after the call
+  std::span<ReceivedDatagram> datagrams;
 };
 
 // Takes up to limits::receive_batch_max datagrams with one system call.
 class BatchReceiver {
  public:
   BatchReceiver();
-  // `last_cycle` bounds the arrival times from below. Empty when nothing waits.
-  std::span<const ReceivedDatagram> receive(const UdpSocket& socket, Time last_cycle, Time now);
+  // No datagrams when nothing waits.
+  ReceivedBatch receive(const UdpSocket& socket);
   // Datagrams that the kernel dropped because the socket buffer was full, since the start
   // (SO_RXQ_OVFL).
   std::uint64_t kernel_drops() const { return kernel_drops_; }
@@ -69,6 +79,7 @@ class BatchReceiver {
   std::array<iovec, limits::receive_batch_max> vectors_{};
   std::array<mmsghdr, limits::receive_batch_max> messages_{};
   std::array<ReceivedDatagram, limits::receive_batch_max> datagrams_{};
+  Time drained_at_;  // the socket was empty then: what comes later cannot have come before
   std::uint64_t kernel_drops_ = 0;
   std::uint32_t last_overflow_ = 0;
 };
@@ -82,17 +93,19 @@ class BatchSender {
     std::size_t dropped = 0;  // the socket would block, or refused
   };
 
-  BatchSender();
+  explicit BatchSender(const UdpSocket& socket);
   bool is_full() const { return count_ == limits::send_batch_max; }
   // `bytes` must stay until flush(). Requires !is_full().
   void add(const Endpoint& remote, const IpAddress& local, std::span<const std::uint8_t> bytes);
   Outcome flush(const UdpSocket& socket);
 
  private:
+  // Room for the larger of the two.
   struct Control {
     alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> bytes;
   };
-  std::vector<sockaddr_in6> names_;
+  bool is_v4_;
+  std::vector<sockaddr_storage> names_;
   std::vector<Control> controls_;
   std::vector<iovec> vectors_;
   std::vector<mmsghdr> messages_;

@@ -39,7 +39,9 @@ enum class Counter : std::uint8_t {
   nonce_moves,
   fresh_keys_asked,
   open_failures,
-  unreachable,  // ICMP errors that stopped a slot
+  unreachable,        // ICMP errors that stopped a slot
+  unproven_refused,   // packets not sent to an address that nobody has proven to be theirs
+  commands_outlived,  // about a slot that had ended
   cycles,
   cycle_overruns,  // duty cycles longer than 5 ms
   count
@@ -70,6 +72,8 @@ constexpr std::array<std::string_view, counters_count> counter_names{"received",
                                                                      "fresh_keys_asked",
                                                                      "open_failures",
                                                                      "unreachable",
+                                                                     "unproven_refused",
+                                                                     "commands_outlived",
                                                                      "cycles",
                                                                      "cycle_overruns"};
 static_assert(counter_names.back() == "cycle_overruns");

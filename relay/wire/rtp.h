@@ -13,8 +13,8 @@
 namespace earshot::wire {
 
 enum class DatagramKind : std::uint8_t {
-  rtp,         // version 2, payload type not in the RTCP range
-  rtcp,        // version 2, second byte 200..207, at least 8 bytes
+  rtp,         // version 2, at least 12 bytes, payload type not in the RTCP range
+  rtcp,        // version 2, at least 12 bytes, second byte 200..207 (shorter ones are none)
   discovery,   // IP discovery request: 74 bytes starting 00 01 00 46
   keep_alive,  // 8 bytes of any content, or the 4 bytes 80 C8 00 00
   leftover,    // 3 bytes: a bare Opus silence frame that one library sends at the end of speech

@@ -28,6 +28,7 @@ void pin_to(int cpu) {
 Worker::Worker(const Options& options, io::UdpSocket socket, std::span<SlotStats* const> stats)
     : options_(options),
       socket_(std::move(socket)),
+      sender_(socket_),
       core_(options.core, stats),
       commands_(1, limits::command_inbox_credit),
       packets_(options.core.workers_count, options.packet_credit) {
@@ -80,7 +81,6 @@ void Worker::run() {
   std::snprintf(name, sizeof name, "earshot-w%d", options_.core.worker.value);
   pthread_setname_np(pthread_self(), name);
   pin_to(options_.cpu);
-  last_cycle_ = io::monotonic_now();
   watch();
   uv_run(&loop_, UV_RUN_DEFAULT);
 }
@@ -112,7 +112,6 @@ void Worker::cycle() {
   ++counters[Counter::cycles];
   if (io::monotonic_now() - now > cycle_time_max) ++counters[Counter::cycle_overruns];
   publish();
-  last_cycle_ = now;
   // A cycle that left work behind does not sleep.
   if (has_more) {
     uv_idle_start(&idle_, [](uv_idle_t* h) { static_cast<Worker*>(h->data)->cycle(); });
@@ -130,6 +129,7 @@ bool Worker::do_work(Time now) {
     core_.on_timeout(now, out_);
   }
   flush();
+  wake_others();
   bool has_refused_events = false;
   if (core_.has_events()) {
     const std::size_t self = options_.core.worker.value;
@@ -152,7 +152,7 @@ std::size_t Worker::execute_commands(Time now) {
   if (count == 0) return 0;
   // What other workers passed on before a command was sent is handled before it: a mute or a leave
   // that the publisher's worker completed has no stragglers here.
-  take_passed(now, packets_.credit_total());
+  packets_.take_waiting([this, now](PassedPacket& packet) { take_passed(now, packet); });
   for (std::size_t i = 0; i < count; ++i) {
     execute(now, taken_[i].command);
     done_ = taken_[i].number;
@@ -176,32 +176,34 @@ void Worker::execute(Time now, const Command& command) {
 
 std::size_t Worker::take_passed(Time now, std::size_t count_max) {
   std::size_t count = 0;
-  for (; count < count_max && packets_.try_pop(passed_); ++count) {
-    make_room();
-    switch (passed_.kind()) {
-      case PassedPacket::Kind::datagram:
-        core_.on_handed_over(now, passed_.datagram(), out_);
-        break;
-      case PassedPacket::Kind::opened:
-        core_.on_forwarded(now, passed_.opened(), out_);
-        break;
-      case PassedPacket::Kind::unreachable:
-        core_.on_unreachable_address(now, passed_.remote());
-        break;
-    }
-  }
+  for (; count < count_max && packets_.try_pop(passed_); ++count) take_passed(now, passed_);
   return count;
+}
+
+void Worker::take_passed(Time now, PassedPacket& packet) {
+  make_room();
+  switch (packet.kind()) {
+    case PassedPacket::Kind::datagram:
+      core_.on_handed_over(now, packet.datagram(), out_);
+      break;
+    case PassedPacket::Kind::opened:
+      core_.on_forwarded(now, packet.opened(), out_);
+      break;
+    case PassedPacket::Kind::unreachable:
+      core_.on_unreachable_address(now, packet.remote());
+      break;
+  }
 }
 
 std::size_t Worker::receive(Time now) {
   if (has_socket_errors_) take_unreachable(now);
-  const auto batch = receiver_.receive(socket_, last_cycle_, now);
-  for (const io::ReceivedDatagram& d : batch) {
+  const io::ReceivedBatch batch = receiver_.receive(socket_);
+  for (const io::ReceivedDatagram& d : batch.datagrams) {
     make_room();
-    core_.on_datagram(now, {d.remote, d.local, d.arrival, d.bytes}, out_);
+    core_.on_datagram(batch.now, {d.remote, d.local, d.arrival, d.bytes}, out_);
   }
   core_.counters()[Counter::kernel_drops] = receiver_.kernel_drops();
-  return batch.size();
+  return batch.datagrams.size();
 }
 
 // The kernel gives an ICMP error to any socket of the group; worker 0 knows whose address it is.
@@ -214,7 +216,7 @@ void Worker::take_unreachable(Time now) {
       core_.on_unreachable_address(now, remotes[i]);
     } else if (others_[0]->try_pass(options_.core.worker,
                                     PassedPacket::of_unreachable(remotes[i]))) {
-      others_[0]->wake();
+      is_to_wake_[0] = true;
     }
   }
 }
@@ -261,6 +263,10 @@ void Worker::pass_on() {
       ++counters[Counter::hand_overs_refused];
     }
   }
+}
+
+// Once a cycle, however often it flushed.
+void Worker::wake_others() {
   for (std::size_t w = 0; w < others_.size(); ++w) {
     if (is_to_wake_[w]) others_[w]->wake();
     is_to_wake_[w] = false;

@@ -68,11 +68,13 @@ class Worker {
   std::size_t execute_commands(Time now);
   void execute(Time now, const Command& command);
   std::size_t take_passed(Time now, std::size_t count_max);
+  void take_passed(Time now, PassedPacket& packet);
   std::size_t receive(Time now);
   void take_unreachable(Time now);
   void make_room();
   void flush();
   void pass_on();
+  void wake_others();
   void publish();
 
   Options options_;
@@ -87,7 +89,6 @@ class Worker {
   std::array<bool, limits::workers_max> is_to_wake_{};
   std::array<NumberedCommand, limits::commands_per_cycle_max> taken_;
   PassedPacket passed_;
-  Time last_cycle_;
   std::uint64_t done_ = 0;
   bool has_completions_ = false;
   bool has_socket_errors_ = false;

@@ -33,19 +33,12 @@ std::size_t packet_credit(std::size_t workers_count) {
                     limits::packet_inbox_credit);
 }
 
-// Bound in the workers' order, which is the order of the group.
-Result<std::vector<io::UdpSocket>> open_sockets(Endpoint listen, std::size_t count) {
-  if (auto probe = io::UdpSocket::probe(listen); !probe) return probe.error();
-  std::vector<io::UdpSocket> sockets;
-  for (std::size_t i = 0; i < count; ++i) {
-    auto socket = io::UdpSocket::open(listen);
-    if (!socket) return socket.error();
-    sockets.push_back(std::move(socket.value()));
-    listen.port = sockets.back().bound().port;
-  }
-  if (count > 1) {
-    if (auto steered = io::steer_by_ssrc(sockets[0].fd(), count); !steered) return steered.error();
-  }
+// In the workers' order, which is the order of the group.
+Result<std::vector<io::UdpSocket>> open_sockets(const Endpoint& listen, std::size_t count) {
+  auto sockets = io::UdpSocket::open_group(listen, count);
+  if (!sockets || count == 1) return sockets;
+  if (auto steered = io::steer_by_ssrc(sockets.value()[0].fd(), count); !steered)
+    return steered.error();
   return sockets;
 }
 
@@ -55,6 +48,7 @@ struct WorkerGroup::State {
   State(const WorkerGroupOptions& options, std::size_t sessions_max_per_worker)
       : sessions_max(sessions_max_per_worker),
         stats(options.workers_count * sessions_max_per_worker),
+        unproven(options.seed),
         events(options.workers_count, limits::event_inbox_credit),
         waiting(options.workers_count),
         last_number(options.workers_count) {
@@ -65,6 +59,7 @@ struct WorkerGroup::State {
   std::size_t sessions_max;
   std::vector<SlotStats> stats;
   std::vector<SlotStats*> stats_of_worker;
+  UnprovenAddresses unproven;
   EventInbox events;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::deque<NumberedCommand>> waiting;
@@ -89,6 +84,7 @@ Result<std::unique_ptr<WorkerGroup>> WorkerGroup::create(const WorkerGroupOption
     o.core.workers_count = options.workers_count;
     o.core.sessions_max = sessions_max;
     o.core.seed = options.seed + w;
+    o.core.unproven = &state->unproven;
     o.core.loopback_only = options.loopback_only;
     o.cpu = is_pinned ? cpus[w] : -1;
     o.packet_credit = packet_credit(options.workers_count);

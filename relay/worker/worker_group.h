@@ -62,7 +62,7 @@ class WorkerGroup {
   // cycle).
   Counters counters(WorkerIndex worker) const;
 
-  // Ends the threads and closes the sockets. Idempotent.
+  // Ends the threads; the port is let go with this object. Idempotent.
   void stop();
 
  private:

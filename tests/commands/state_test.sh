@@ -56,11 +56,21 @@ renews_certificate "a certificate for another key is renewed"
 : >"$state/tls-cert.pem"
 renews_certificate "an empty certificate is renewed"
 
+renews_all() {
+  before="$(checksums 2>/dev/null || true)"
+  make_state "$state"
+  check "$1, not only: $(changed)" [ "$(changed)" = "ca.pem ca-key.pem tls-cert.pem tls-key.pem" ]
+  check "$1, and verifies" verifies -verify_ip 127.0.0.1
+}
 rm "$state/ca.pem"
-before="$(checksums 2>/dev/null || true)"
-make_state "$state"
-check "a new authority signs a new certificate: $(changed)" [ "$(changed)" = "ca.pem ca-key.pem tls-cert.pem tls-key.pem" ]
-check "it verifies" verifies -verify_ip 127.0.0.1
+renews_all "without an authority there is a new one"
+openssl req -new -key "$state/ca-key.pem" -subj "/CN=Earshot development CA" |
+  openssl x509 -req -signkey "$state/ca-key.pem" -days 0 -extfile <(echo "basicConstraints = critical, CA:true") \
+    -out "$state/ca.pem" 2>/dev/null
+renews_all "an expired authority is replaced"
+rm "$state/tls-key.pem"
+openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$state/ca-key.pem"
+renews_all "an authority without its key is replaced when it has to sign"
 check "nothing half-made is left" [ -z "$(find "$state" -name '*.new')" ]
 
 # What cannot be made is one sentence and status 1.

@@ -13,7 +13,7 @@ Endpoint client_address(std::uint16_t slot) {
 std::array<std::uint8_t, crypto::key_size> test_key(std::uint32_t n) {
   std::array<std::uint8_t, crypto::key_size> key{};
   for (std::size_t i = 0; i < key.size(); ++i)
-    key[i] = static_cast<std::uint8_t>(n * 31 + i * 7 + (n >> 8));
+    key[i] = static_cast<std::uint8_t>((n >> (8 * (i % 4))) + i * 7);
   return key;
 }
 
@@ -27,12 +27,16 @@ CoreOptions CoreRig::small_options() {
   return options;
 }
 
-CoreRig::CoreRig(CoreOptions o)
-    : slot_stats(o.sessions_max * o.workers_count), options(o), core([&] {
+CoreRig::CoreRig(CoreOptions o, Outbox* shared_outbox)
+    : slot_stats(o.sessions_max * o.workers_count),
+      options(o),
+      core([&] {
         for (std::size_t w = 0; w < o.workers_count; ++w)
           stats_of_worker.push_back(&slot_stats[w * o.sessions_max]);
         return Core(o, stats_of_worker);
-      }()) {}
+      }()),
+      own_outbox(shared_outbox == nullptr ? std::make_unique<Outbox>() : nullptr),
+      out(shared_outbox == nullptr ? *own_outbox : *shared_outbox) {}
 
 ChannelRef CoreRig::open_channel(std::uint32_t index, std::uint16_t speakers_max) {
   const ChannelRef channel{{index}, {++generation_}};
@@ -103,6 +107,11 @@ std::vector<Delivered> CoreRig::drain() {
     forwarded_frames.emplace_back(f.packet.frame.begin(), f.packet.frame.end());
   }
   hand_overs = out.hand_overs().size();
+  handed_over.assign(out.hand_overs().begin(), out.hand_overs().end());
+  handed_over_bytes.clear();
+  for (const OutHandOver& h : handed_over) {
+    handed_over_bytes.emplace_back(h.datagram.bytes.begin(), h.datagram.bytes.end());
+  }
   out.clear();
   RELAY_CHECK(core.counters().is_conserved());
   return list;

@@ -19,7 +19,8 @@ struct Delivered {
 
 class CoreRig {
  public:
-  explicit CoreRig(CoreOptions options = small_options());
+  // `shared_outbox`: one that others use too, between calls.
+  explicit CoreRig(CoreOptions options = small_options(), Outbox* shared_outbox = nullptr);
   static CoreOptions small_options();
 
   struct Participant {
@@ -53,14 +54,19 @@ class CoreRig {
   std::vector<SlotStats*> stats_of_worker;
   CoreOptions options;
   Core core;
-  Outbox out;
+  std::unique_ptr<Outbox> own_outbox;
+  Outbox& out;
   Time now{1'000'000'000};
   std::vector<OutForward> forwards;  // of the last call; frames are copied below
   std::vector<std::vector<std::uint8_t>> forwarded_frames;
   std::size_t hand_overs = 0;
+  std::vector<OutHandOver> handed_over;  // the same for datagrams
+  std::vector<std::vector<std::uint8_t>> handed_over_bytes;
+
+  // What a call of the core has emitted; checks that packets are conserved.
+  std::vector<Delivered> drain();
 
  private:
-  std::vector<Delivered> drain();
   std::uint32_t generation_ = 0;
 };
 

@@ -13,7 +13,7 @@ std::vector<std::uint8_t> from_hex(std::string_view text) {
     const auto digit = digits.find(c);
     RELAY_CHECK(digit != std::string_view::npos);
     if (is_half) {
-      bytes.back() = static_cast<std::uint8_t>(bytes.back() << 4 | digit);
+      bytes.back() = static_cast<std::uint8_t>(bytes.back() * 16u + digit);
     } else {
       bytes.push_back(static_cast<std::uint8_t>(digit));
     }

@@ -21,7 +21,7 @@ constexpr std::array lines{
     DemoLine{ben, milliseconds(250), false, "Loud and clear, Ada. This is Ben."},
     DemoLine{cleo, milliseconds(-500), false, "And this is Cleo. I hear both of you."},
     DemoLine{dan, milliseconds(200), false,
-             "Dan here. The relay opened this once, and sealed it again for each of you."},
+             "Dan here. The relay opened this once and sealed it for each of you."},
     DemoLine{ada, milliseconds(250), false, "Then let us all talk at the same time. Ready?"},
     DemoLine{ada, milliseconds(300), false, "One, two, three, four, five, six."},
     DemoLine{ben, milliseconds(200), true, "Monday, Tuesday, Wednesday, Thursday, Friday."},

@@ -18,6 +18,7 @@ constexpr std::string_view reset = "\x1b[0m";
 
 constexpr std::size_t name_width = 9;
 constexpr std::size_t table_width = 78;
+static_assert(name_width + saying_length_max + 2 == table_width, "two quotation marks");
 
 // Ids and texts are shown as they are, but must not be able to steer the terminal.
 std::string printable(std::string_view text) {
@@ -108,7 +109,7 @@ void add_title(Writer& out, const DemoState& state) {
 void add_speaker(Writer& out, const DemoSpeaker& speaker) {
   out.add(left(speaker.name, name_width), speaker.saying.empty() ? dim : bold);
   if (!speaker.saying.empty()) {
-    out.add("\"" + shortened(printable(speaker.saying), table_width - name_width - 2) + "\"");
+    out.add("\"" + shortened(printable(speaker.saying), saying_length_max) + "\"");
   }
   out.end_line();
 }
@@ -141,7 +142,8 @@ void add_pair(Writer& out, const DemoPair& pair, bool is_first_of_listener) {
 }  // namespace
 
 std::string to_ms_text(Duration duration) {
-  return fixed(static_cast<double>(duration.ns) / 1e6, 2, "ms");
+  const double ms = static_cast<double>(duration.ns) / 1e6;
+  return fixed(ms, ms < 100 ? 2 : 0, "ms");
 }
 
 std::string make_table(const DemoState& state, const TableStyle& style) {

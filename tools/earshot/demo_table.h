@@ -29,10 +29,13 @@ struct TableStyle {
   bool has_unicode = false;
 };
 
+// What is said is shown whole up to this length.
+inline constexpr std::size_t saying_length_max = 67;
+
 // No line is wider than `columns`.
 std::string make_table(const DemoState& state, const TableStyle& style);
 
-// "0.12 ms"
+// "0.12 ms", "123 ms"
 std::string to_ms_text(Duration duration);
 
 }  // namespace earshot::tools

@@ -62,12 +62,14 @@ remove_temporary() {
   earshot_temporary=()
 }
 
+# Ends the children even if nobody listens any more: a terminal that is gone fails every write.
 clean_up() {
   local process
-  trap '' INT TERM HUP
-  [ "$earshot_line_is_open" = no ] || printf '\n' >&2
+  set +e
+  trap '' INT TERM HUP PIPE
   for process in "${!earshot_jobs[@]}"; do stop_job "$process" INT; done
   remove_temporary
+  [ "$earshot_line_is_open" = no ] || printf '\n' >&2
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
@@ -150,22 +152,26 @@ build_now() {
   done
 }
 
+earshot_npm=(npm)
+
 # install_node_packages FOLDER: exactly what its package-lock.json names, none of whose scripts run; nothing if it is there.
 install_node_packages() {
-  local folder="$1" packages_lock log
-  command -v npm >/dev/null || install_packages npm
+  local folder="$1" lock log
   # Several tests may start at once in a fresh clone.
-  exec {packages_lock}<"$folder/package-lock.json"
-  flock "$packages_lock"
+  exec {lock}<"$folder/package-lock.json"
+  flock "$lock"
   if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"; then
+    command -v "${earshot_npm[0]}" >/dev/null || install_packages npm
     say "installing the packages of ${folder#"$EARSHOT_ROOT/"}"
-    log="$(mktemp)"
-    if ! npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund >"$log" 2>&1 </dev/null; then
+    make_temporary log
+    start_job install_node_now "$folder" "$log"
+    if ! wait_job "$!"; then
       cat "$log" >&2
       die "could not install the packages of $folder"
     fi
-    rm -f "$log"
     cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
   fi
-  exec {packages_lock}<&-
+  exec {lock}<&-
 }
+
+install_node_now() { "${earshot_npm[@]}" ci --prefix "$1" --ignore-scripts --no-audit --no-fund >"$2" 2>&1; }

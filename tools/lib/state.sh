@@ -33,7 +33,6 @@ make_state() {
   # Two starts at the same time make one state.
   exec {lock}<"$folder"
   flock "$lock"
-  make_authority "$folder"
   make_certificate "$folder"
   make_token_key "$folder"
   make_configuration "$folder"
@@ -46,7 +45,7 @@ store() {
   shift 2
   if ! error="$( (umask 077; "$@" >"$file.new") 2>&1)"; then
     rm -f -- "$file.new" 2>/dev/null || true
-    die "cannot write $file${error:+: ${error##*$'\n'}}"
+    die "cannot write $file${error:+: ${error##*: }}"
   fi
   chmod "$mode" -- "$file.new"
   mv -f -- "$file.new" "$file"
@@ -55,18 +54,9 @@ store() {
 # keep_private FILE: whoever changed its mode.
 keep_private() { [ "$(stat -c %a -- "$1")" = 600 ] || chmod 600 -- "$1"; }
 
-public_key_of_private() { openssl pkey -in "$1" -pubout 2>/dev/null; }
-public_key_of_certificate() { openssl x509 -in "$1" -noout -pubkey 2>/dev/null; }
-
-# belong_together CERTIFICATE KEY
-belong_together() {
-  local public
-  public="$(public_key_of_private "$2")" || return 1
-  [ -n "$public" ] && [ "$public" = "$(public_key_of_certificate "$1")" ]
-}
-
-# is_valid CERTIFICATE: for another day at least.
-is_valid() { openssl x509 -in "$1" -noout -checkend 86400 >/dev/null 2>&1; }
+# Both in the form BEGIN PUBLIC KEY; nothing if there is no such key.
+public_key_of_private() { openssl pkey -in "$1" -pubout 2>/dev/null || true; }
+public_key_of_certificate() { openssl x509 -in "$1" -noout -pubkey 2>/dev/null || true; }
 
 new_private_key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -quiet; }
 
@@ -96,31 +86,38 @@ new_certificate() {
       )
 }
 
-make_authority() {
-  local certificate="$1/ca.pem" key="$1/ca-key.pem"
-  if [ -e "$key" ] && is_valid "$certificate" && belong_together "$certificate" "$key"; then
-    keep_private "$key"
-    return 0
-  fi
-  store "$key" 600 new_private_key
-  store "$certificate" 644 new_authority "$key"
+# authority_fits CERTIFICATE KEY: it can sign something that is good for another day.
+authority_fits() {
+  [ -s "$1" ] && [ -s "$2" ] && openssl x509 -in "$1" -noout -checkend 86400 >/dev/null 2>&1 &&
+    [ "$(public_key_of_certificate "$1")" = "$(public_key_of_private "$2")" ]
 }
 
-# The names that clients connect to, in one certificate that the authority stands behind.
+# certificate_fits CERTIFICATE KEY AUTHORITY: the authority stands behind it today and tomorrow, it
+# belongs to the key, and it has the names that clients connect to.
 certificate_fits() {
-  is_valid "$1" && openssl verify -CAfile "$3" "$1" >/dev/null 2>&1 && belong_together "$1" "$2" &&
-    [ "$(openssl x509 -in "$1" -noout -ext subjectAltName 2>/dev/null | tail -n 1 | tr -d ' ')" = \
-      "IPAddress:127.0.0.1,IPAddress:0:0:0:0:0:0:0:1,DNS:localhost" ]
+  local key contents
+  [[ -s "$1" && -s "$2" && -s "$3" ]] || return 1
+  openssl verify -attime "$(($(date +%s) + 86400))" -CAfile "$3" "$1" >/dev/null 2>&1 || return 1
+  key="$(public_key_of_private "$2")"
+  contents="$(openssl x509 -in "$1" -noout -pubkey -ext subjectAltName 2>/dev/null)" || return 1
+  [[ -n "$key" && "$contents" == "$key"$'\n'* ]] &&
+    [[ "${contents//[[:space:]]/}" == *"AlternativeName:IPAddress:127.0.0.1,IPAddress:0:0:0:0:0:0:0:1,DNS:localhost" ]]
 }
 
+# Every call of openssl costs a start some milliseconds: the authority is looked at only when the
+# certificate does not fit.
 make_certificate() {
-  local certificate="$1/tls-cert.pem" key="$1/tls-key.pem"
-  if [ -e "$key" ] && certificate_fits "$certificate" "$key" "$1/ca.pem"; then
-    keep_private "$key"
-    return 0
+  local certificate="$1/tls-cert.pem" key="$1/tls-key.pem" authority="$1/ca.pem" authority_key="$1/ca-key.pem"
+  if ! certificate_fits "$certificate" "$key" "$authority"; then
+    if ! authority_fits "$authority" "$authority_key"; then
+      store "$authority_key" 600 new_private_key
+      store "$authority" 644 new_authority "$authority_key"
+    fi
+    store "$key" 600 new_private_key
+    store "$certificate" 644 new_certificate "$key" "$authority" "$authority_key"
   fi
-  store "$key" 600 new_private_key
-  store "$certificate" 644 new_certificate "$key" "$1/ca.pem" "$1/ca-key.pem"
+  keep_private "$key"
+  [ ! -e "$authority_key" ] || keep_private "$authority_key"
 }
 
 new_token_key() { openssl rand -base64 32 | tr '+/' '-_' | tr -d '=\n' && printf '\n'; }

@@ -2,6 +2,7 @@
 // Input: mode byte (bit 0: client role, bit 1: run lengths, the rest: how to split), then the
 // bytes. With run lengths, FE n stands for the byte before it n * 96 times, so that a short input
 // reaches the bounds.
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -132,7 +133,10 @@ void check_upgrade_request(const HttpRequest& request) {
 
 // Whatever stands in a response's headers, it stays one response.
 void check_response(const HttpRequest& request, HttpParser& parser) {
-  const HttpResponse response{200, request.query, "body", request.headers};
+  // Among them one without a name and one without a body.
+  static constexpr std::array<int, 5> statuses{200, 204, 404, 299, 599};
+  const int status = statuses[request.path.size() % statuses.size()];
+  const HttpResponse response{status, request.query, "body", request.headers};
   const std::string text = write_response(
       response, {parser.keeps_alive(), parser.is_http_1_0(), request.method == "HEAD"});
   HttpHead head(HttpHead::Kind::response);
@@ -142,7 +146,22 @@ void check_response(const HttpRequest& request, HttpParser& parser) {
               request.headers.size() + 5 > limits::http_headers_max ||
               text.size() > limits::http_header_bytes_max);
   if (outcome == HttpHead::Outcome::complete)
-    RELAY_CHECK(bytes == (request.method == "HEAD" ? "" : "body"));
+    RELAY_CHECK(bytes == (request.method == "HEAD" || status == 204 ? "" : "body"));
+}
+
+// What our server answers our client takes, for this key only.
+void check_upgrade_response(const HttpRequest& request, std::string_view accept) {
+  const std::string text = write_upgrade_response(accept) + "frames";
+  for (const bool is_right : {true, false}) {
+    std::string key(request.header("sec-websocket-key"));
+    if (!is_right) key[0] = key[0] == 'A' ? 'B' : 'A';
+    UpgradeResponseParser parser(key);
+    std::string_view bytes = text;
+    const auto outcome = parser.feed(bytes);
+    RELAY_CHECK(outcome == (is_right ? UpgradeResponseParser::Outcome::accepted
+                                     : UpgradeResponseParser::Outcome::error));
+    RELAY_CHECK(bytes == "frames" && parser.status() == 101);
+  }
 }
 
 std::string run_server(std::string_view bytes, std::uint32_t seed) {
@@ -172,6 +191,7 @@ std::string run_server(std::string_view bytes, std::uint32_t seed) {
       if (!parser.wants_websocket()) continue;
       const UpgradeVerdict verdict = check_upgrade(parser.request());
       RELAY_CHECK(verdict.refusal.has_value() == verdict.accept.empty());
+      if (!verdict.refusal) check_upgrade_response(parser.request(), verdict.accept);
       log += "upgrade " + verdict.accept + "\n";
     }
     RELAY_CHECK(piece.empty());

@@ -1,6 +1,7 @@
 // A gateway connection from its first byte: a version and a sequence of messages and pauses. The
-// first byte is the version, then lines: "+N" lets N*100 ms pass, everything else is a message. The
-// rules of one connection must hold whatever comes.
+// first byte is the version, then lines: "+N" lets N*100 ms pass, "*" makes the controller keep the
+// next Ready until another "*", everything else is a message. The rules of one connection must hold
+// whatever comes.
 #include <cstdlib>
 
 #include <nlohmann/json.hpp>
@@ -54,18 +55,32 @@ struct Rig {
       has_begun = true;
       if (is_resume) {
         session.on_established();
+      } else if (is_slow) {
+        owes_ready = true;
       } else {
         session.on_ready_sent(now);
       }
       return;
     }
     require(has_begun && !std::holds_alternative<Ignored>(request));
-    if (std::holds_alternative<SelectProtocol>(request)) session.on_established();
+    if (!std::holds_alternative<SelectProtocol>(request)) return;
+    // Nobody selects anything before Ready.
+    require(!owes_ready);
+    session.on_established();
+  }
+
+  void switch_slow() {
+    is_slow = !is_slow;
+    if (!owes_ready) return;
+    owes_ready = false;
+    session.on_ready_sent(now);
   }
 
   Time now{1'000'000'000'000};
   GatewaySession session;
   bool has_begun = false;
+  bool is_slow = false;
+  bool owes_ready = false;
 };
 
 }  // namespace
@@ -80,6 +95,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (!rest.empty()) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    if (line == "*") {
+      rig.switch_slow();
+      continue;
+    }
     const bool is_pause = line.size() == 2 && line[0] == '+';
     const bool goes_on = is_pause ? rig.pass(milliseconds(100) * static_cast<std::uint8_t>(line[1]))
                                   : rig.feed(line);

@@ -1,6 +1,9 @@
 // Join tokens. The first byte says what the rest is: 'r' a token as it comes, 'h' and 'e' the JSON
 // of a header and, after a newline, of the claims, which are signed here (HS256, EdDSA), so that
-// the claims' rules are reached and not only the signature's.
+// the claims' rules are reached and not only the signature's; 'k' is a key file.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "crypto/keys.h"
@@ -63,15 +66,57 @@ void check(const TokenVerifier::Verdict& verdict, std::size_t size) {
   require(verdict.is_expired_only == verdict.error.has_value());
 }
 
+// What was accepted can be made again and says the same; another cluster does not take it.
+void check_made_again(const Claims& claims, std::string_view algorithm_name) {
+  require(!parse_token_algorithm("none"));
+  const auto algorithm = parse_token_algorithm(algorithm_name);
+  require(algorithm.has_value());
+  const bool is_hs256 = *algorithm == TokenAlgorithm::hs256;
+  const std::vector<std::uint8_t> key =
+      is_hs256 ? secret() : std::vector<std::uint8_t>(seed.begin(), seed.end());
+  const std::string token = make_token("earshot", claims, is_hs256 ? "h" : "e", *algorithm, key);
+  const auto again = verifier().verify(token, claims.expires);
+  require(again.claims.has_value() && !again.error);
+  require(again.claims->is_same_identity(claims) && again.claims->expires == claims.expires);
+  const TokenGrants& a = again.claims->grants;
+  const TokenGrants& b = claims.grants;
+  require(a.speak == b.speak && a.listen == b.listen && a.priority == b.priority &&
+          a.require_e2ee == b.require_e2ee && a.max_bitrate == b.max_bitrate &&
+          a.late_ms_max == b.late_ms_max);
+  if (!is_hs256) return;
+  const TokenVerifier other("elsewhere", {{"h", TokenAlgorithm::hs256, secret()}});
+  require(other.verify(token, claims.expires).error == TokenError::wrong_claims);
+}
+
+// A file in memory.
+void check_key_file(std::string_view content) {
+  static const int file = memfd_create("key", 0);
+  require(file >= 0 && ftruncate(file, 0) == 0);
+  require(pwrite(file, content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()));
+  const auto key = read_key_file("/proc/self/fd/" + std::to_string(file));
+  if (!key) {
+    require(key.error().text.find("key file") != std::string::npos);
+    return;
+  }
+  std::string_view line = content.substr(0, content.find('\n'));
+  line = line.substr(0, line.find_last_not_of("\r ") + 1);
+  require(!key.value().empty() && crypto::base64url_encode(key.value()) == line);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const TokenVerifier& tokens = verifier();
   if (size == 0) return 0;
   const std::string_view rest(reinterpret_cast<const char*>(data + 1), size - 1);
+  if (data[0] == 'k') {
+    check_key_file(rest);
+    return 0;
+  }
   const std::string token = data[0] == 'r' ? std::string(rest) : sign(rest, data[0] == 'e');
   const auto verdict = tokens.verify(token, now);
   check(verdict, token.size());
+  if (verdict.claims) check_made_again(*verdict.claims, data[0] == 'e' ? "EdDSA" : "HS256");
   // Nobody without a key signs anything: a token as it comes is one of the corpus' own, or refused.
   if (data[0] != 'r' || !verdict.claims) return 0;
   std::string forged = token;

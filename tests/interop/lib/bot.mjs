@@ -1,6 +1,7 @@
 // What every library's member of a room has in common: a user, the application's answers to its requests to join, and
 // notes of what was said and heard. A subclass drives one library, which stays as it is. It has
-//   constructor(room, options)  options: user, for who comes back; dave, to offer end-to-end encryption as by default
+//   constructor(room, options)  options: user, for who comes back; dave, to offer end-to-end encryption as by default;
+//                               refusals, how many of the first tokens are for somebody else
 //   isReady()     resolves once it is in the channel
 //   knows(user)   does it know which stream is that user's?
 //   say(frames)   resolves once these frames and the library's own silence behind them are on their way
@@ -23,12 +24,13 @@ export class Bot {
   // Silence frames behind a speech, and how many of them reach a listener.
   static silenceSent = 5;
   static silenceHeard = 5;
-  // Conversations that the library does not master with any relay, and why.
-  static cannot = {};
+  // Conversations that are left out, by the names of conversations.mjs, and why: what the library does with any relay.
+  static skips = {};
 
-  constructor(room, { user = makeId() } = {}) {
+  constructor(room, { user = makeId(), refusals = 0 } = {}) {
     this.room = room;
     this.user = user;
+    this.refusals = refusals;
     room.add(this);
   }
 
@@ -43,7 +45,8 @@ export class Bot {
     ++this.joins;
     const { server, channel, relay } = this.room;
     const session = makeId();
-    return { session, endpoint: relay.gateway, token: await makeToken({ server, user: this.user, session, channel }) };
+    const user = this.joins <= this.refusals ? makeId() : this.user;
+    return { session, endpoint: relay.gateway, token: await makeToken({ server, user, session, channel }) };
   }
 
   note(line) {
@@ -51,7 +54,7 @@ export class Bot {
   }
 
   log() {
-    return this.#lines.slice(-LOG_LINES);
+    return [...this.#lines.slice(-LOG_LINES), `sent ${this.framesSent} frames`];
   }
 
   fault(what) {
@@ -75,8 +78,11 @@ export class Bot {
   }
 
   // How many frames of that tone it heard from that user since it began to listen.
-  heard(user, hz) {
-    return listenTo(this.ears.get(user), hz);
+  async heard(user, hz) {
+    const packets = [...this.ears.get(user)];
+    const count = await listenTo(packets, hz);
+    this.note(`heard ${count} frames of ${hz} Hz in ${packets.length} packets from ${user}`);
+    return count;
   }
 
   // How many of these very frames.

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 export class Child {
   constructor(path, args) {

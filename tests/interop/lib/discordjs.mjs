@@ -59,7 +59,7 @@ export class DiscordJs extends Bot {
   }
 
   isReady() {
-    return entersState(this.connection, VoiceConnectionStatus.Ready, 20_000);
+    return entersState(this.connection, VoiceConnectionStatus.Ready, 60_000);
   }
 
   knows(user) {
@@ -72,11 +72,11 @@ export class DiscordJs extends Bot {
     source.push(null);
     this.player.play(createAudioResource(source, { inputType: StreamType.Opus }));
     await until('speech began', () => this.player.state.status !== AudioPlayerStatus.Buffering);
-    await entersState(this.player, AudioPlayerStatus.Idle, 30_000 + frames.length * FRAME_MS);
+    await entersState(this.player, AudioPlayerStatus.Idle, 60_000 + frames.length * FRAME_MS);
   }
 
   get framesSent() {
-    return this.connection.state.networking.state.connectionData.packetsPlayed;
+    return this.connection.state.networking?.state.connectionData?.packetsPlayed;
   }
 
   subscribe(user, onPacket) {

@@ -7,6 +7,10 @@ import { until } from './room.mjs';
 export class Dysnomia extends Bot {
   // It sends five, but at once and from one buffer: the same datagram five times.
   static silenceHeard = 1;
+  static skips = {
+    isRefused: 'it tries the same token for ever',
+    outlivesTheRelay: 'it stops when its session is unknown',
+  };
 
   constructor(room, { dave = false, ...options } = {}) {
     super(room, options);
@@ -68,7 +72,7 @@ export class Dysnomia extends Bot {
   }
 
   get framesSent() {
-    return this.connection.sequence;
+    return this.connection?.sequence;
   }
 
   subscribe(user, onPacket) {

@@ -19,7 +19,7 @@ export class Earshot {
     earshot.folder = mkdtempSync(join(state, 'heard-'));
     const where = ['--endpoint', room.relay.gateway, '--ca', `${state}/ca.pem`, '--token', token];
     earshot.child = new Child(program, ['talk', ...where, '--json', '--record', earshot.folder, ...options]);
-    await earshot.child.prints('err', / joined channel /, 20_000);
+    await earshot.child.prints('err', / joined channel /, 60_000);
     return earshot;
   }
 
@@ -33,7 +33,7 @@ export class Earshot {
   }
 
   async #leave() {
-    const code = await this.child?.stop('SIGINT', 10_000);
+    const code = await this.child?.stop('SIGINT', 30_000);
     assert.equal(code, 0, `earshot talk ended with ${code}`);
     return JSON.parse(this.child.out);
   }

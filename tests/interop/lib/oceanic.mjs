@@ -6,10 +6,13 @@ import { DiscordJs } from './discordjs.mjs';
 const ALONE = 'one connection for each server in a process';
 
 export class Oceanic extends DiscordJs {
-  static cannot = {
+  static skips = {
+    waits: 'the same as without Oceanic',
     speakAtOnce: ALONE,
     offersEncryption: ALONE,
     joinsLate: ALONE,
+    outlivesTheRelay: ALONE,
+    isRefused: ALONE,
     resumes: ALONE,
     fallsSilent: ALONE,
     fillAChannel: ALONE,

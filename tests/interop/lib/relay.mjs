@@ -25,17 +25,28 @@ const SETTINGS = {
 export class Relay {
   static async start(settings = {}) {
     const relay = new Relay();
-    const pairs = Object.entries({ ...SETTINGS, ...settings });
-    const sets = pairs.flatMap(([key, value]) => ['--set', `${key}=${value}`]);
-    relay.child = new Child(program, ['--config', `${state}/relay.toml`, ...sets]);
-    const [, gateway] = await relay.child.prints('out', /^ready gateway=(\S+) udp=\S+ api=\S+$/m, 20_000);
-    relay.gateway = gateway;
+    relay.settings = { ...SETTINGS, ...settings };
+    await relay.#start();
     return relay;
+  }
+
+  async #start() {
+    const sets = Object.entries(this.settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+    this.child = new Child(program, ['--config', `${state}/relay.toml`, ...sets]);
+    const [, gateway] = await this.child.prints('out', /^ready gateway=(\S+) udp=\S+ api=\S+$/m, 60_000);
+    this.gateway = gateway;
+  }
+
+  // A new process with the same gateway address.
+  async restart() {
+    await this.stop();
+    this.settings['gateway.listen'] = this.gateway;
+    await this.#start();
   }
 
   // Sanitizers report through the exit code.
   async stop() {
-    const code = await this.child.stop('SIGTERM', 10_000);
+    const code = await this.child.stop('SIGTERM', 30_000);
     assert.equal(code, 0, `the relay ended with ${code}:\n${this.child.err}`);
   }
 }

@@ -6,6 +6,7 @@ import { setImmediate as otherWork } from 'node:timers/promises';
 export const FRAME_MS = 20;
 const RATE = 48_000;
 const FRAME_SAMPLES = (RATE * FRAME_MS) / 1_000;
+const OPUS_SET_COMPLEXITY = 4010;
 const TOLERANCE = 0.02;
 
 // Hann's window: a tone near the one that is looked for leaks into few others.
@@ -20,6 +21,7 @@ export function toneFrames(hz, count) {
   let tone = encoded.get(hz);
   if (!tone || tone.length < count) {
     const encoder = new OpusScript(RATE, 2, OpusScript.Application.AUDIO);
+    encoder.encoderCTL(OPUS_SET_COMPLEXITY, 0);
     tone = Array.from({ length: count }, (_, frame) => encoder.encode(sine(hz, frame), FRAME_SAMPLES));
     encoder.delete();
     encoded.set(hz, tone);
@@ -67,7 +69,7 @@ export function isTone(samples, hz) {
 // How many of a speaker's Opus packets, in the order they were heard, are the tone.
 export function listenTo(packets, hz) {
   // opusscript addresses its buffers wrongly: a second decoder at work would be overwritten.
-  const count = decoding.then(() => decode([...packets], hz));
+  const count = decoding.then(() => decode(packets, hz));
   decoding = count.catch(() => {});
   return count;
 }

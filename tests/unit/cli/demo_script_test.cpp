@@ -8,6 +8,7 @@
 
 #include "codec/opus.h"
 #include "codec/wav.h"
+#include "tools/earshot/demo_table.h"
 
 using namespace earshot;
 using namespace earshot::tools;
@@ -69,11 +70,12 @@ TEST_CASE("a line that was not rendered is named") {
   CHECK(loaded.error().text.find(file) != std::string::npos);
 }
 
-TEST_CASE("file names tell lines and voices apart, and need no quoting") {
+TEST_CASE("lines fit the table; file names tell lines and voices apart, and need no quoting") {
   std::set<std::string> names;
   for (const DemoLine& line : demo_lines()) {
     const std::string name = file_name(line);
     names.insert(name);
+    CHECK(std::string(line.text).size() <= saying_length_max);
     CHECK(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos);
   }
   CHECK(names.size() == demo_lines().size());

@@ -67,6 +67,13 @@ TEST_CASE("what was not measured yet is no zero") {
         "ada      ben                 0     0           -        -           -");
 }
 
+TEST_CASE("durations stay readable and narrow") {
+  CHECK(to_ms_text(microseconds(4)) == "0.00 ms");
+  CHECK(to_ms_text(microseconds(125)) == "0.12 ms");
+  CHECK(to_ms_text(milliseconds(99)) == "99.00 ms");
+  CHECK(to_ms_text(milliseconds(1'234)) == "1234 ms");
+}
+
 TEST_CASE("no line is wider than the window, and the table keeps its height") {
   DemoState state = make_state();
   state.speakers[0].saying = std::string(200, 'x');

@@ -153,3 +153,83 @@ TEST_CASE("whoever flaps between two addresses moves once a second and is heard 
   CHECK(heard == packets);
   CHECK(rig.core.counters()[Counter::address_moves] <= 61);
 }
+
+namespace {
+
+// Participants who have proven nothing: their signalling comes from elsewhere, a discovery came
+// from `media`.
+void join_unproven(CoreRig& rig, ChannelRef channel, std::uint16_t slot_index) {
+  const SlotRef slot{make_ssrc({0}, rig.options.worker, {slot_index}), {slot_index}};
+  rig.command(OpenSlot{slot, channel, {}, false, false, peer});
+  rig.discover(media, slot.ssrc);
+  rig.command(InstallKey{slot, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(slot_index),
+                         media, 3});
+  rig.command(StartSending{slot});
+}
+
+}  // namespace
+
+TEST_CASE("the bounds of an unproven address hold over all workers") {
+  UnprovenAddresses shared(5);
+  CoreOptions options = CoreRig::small_options();
+  options.workers_count = 2;
+  options.unproven = &shared;
+  CoreRig first(options);
+  options.worker = {1};
+  CoreRig second(options);
+  const auto channel_one = first.open_channel(0);
+  const auto channel_two = second.open_channel(0);
+  auto speaker_one = first.join(60, channel_one);
+  auto speaker_two = second.join(60, channel_two);
+  for (std::uint16_t i = 1; i <= 5; ++i) {
+    join_unproven(first, channel_one, i);
+    join_unproven(second, channel_two, i);
+  }
+  CHECK(first.speak(speaker_one).size() + second.speak(speaker_two).size() ==
+        limits::unproven_sessions_per_ip);
+  std::size_t sent = 0;
+  for (int i = 0; i < 350; ++i) sent += first.speak(speaker_one).size();
+  for (int i = 0; i < 350; ++i) sent += second.speak(speaker_two).size();
+  CHECK(sent <= limits::unproven_packets_depth);
+  CHECK(sent >= limits::unproven_packets_depth - limits::unproven_sessions_per_ip);
+  CHECK(sent + first.core.counters()[Counter::unproven_refused] +
+            second.core.counters()[Counter::unproven_refused] ==
+        350 * limits::unproven_sessions_per_ip);
+}
+
+TEST_CASE("one unproven listener hears a busy channel, however many workers there are") {
+  CoreOptions options = CoreRig::small_options();
+  options.workers_count = limits::workers_max;
+  CoreRig rig(options);
+  const auto channel = rig.open_channel(0);
+  std::vector<CoreRig::Participant> speakers;
+  for (std::uint16_t i = 10; i < 20; ++i) speakers.push_back(rig.join(i, channel));
+  join_unproven(rig, channel, 1);
+  std::size_t heard = 0;
+  for (int frame = 0; frame < 150; ++frame) {
+    rig.now = rig.now + milliseconds(20);
+    for (auto& speaker : speakers) {
+      for (const Delivered& d : rig.speak(speaker)) heard += d.to == media ? 1u : 0u;
+    }
+  }
+  CHECK(heard == 150 * speakers.size());
+}
+
+TEST_CASE("all of loopback counts as proven") {
+  CoreRig rig;
+  const auto channel = rig.open_channel(0);
+  auto speaker = rig.join(60, channel);
+  const Endpoint loopback{make_v4(127, 0, 0, 9), 4'000};
+  for (std::uint16_t i = 1; i <= 20; ++i) {
+    const SlotRef slot{make_ssrc({0}, {0}, {i}), {i}};
+    rig.command(OpenSlot{slot, channel, {}, false, false, peer});
+    rig.discover(loopback, slot.ssrc);
+    rig.command(
+        InstallKey{slot, crypto::AeadMode::xchacha20_poly1305_rtpsize, test_key(i), loopback, 3});
+    rig.command(StartSending{slot});
+  }
+  for (int i = 0; i < 200; ++i) {
+    rig.now = rig.now + milliseconds(10);
+    REQUIRE(rig.speak(speaker).size() == 20);
+  }
+}

@@ -94,7 +94,7 @@ TEST_CASE("forwards, backwards, and with a hole") {
 }
 
 TEST_CASE("a jump by exactly the bitmap leaves nothing of the old round behind") {
-  for (const std::uint64_t jump : {1'023, 1'024, 1'025, 2'048, 64 * 1'024}) {
+  for (const std::uint64_t jump : {1'023u, 1'024u, 1'025u, 2'048u, 64 * 1'024u}) {
     CAPTURE(jump);
     Window window{};
     for (std::uint64_t i = 0; i < 1'024; ++i) REQUIRE(window.accept(base + i) == Verdict::fresh);

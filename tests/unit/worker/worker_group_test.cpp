@@ -1,6 +1,7 @@
 #include "relay/worker/worker_group.h"
 
 #include <doctest/doctest.h>
+#include <sched.h>
 
 #include "relay/wire/discovery.h"
 #include "tests/support/allocation_count.h"
@@ -124,6 +125,56 @@ TEST_CASE("an address that ICMP calls unreachable gets nothing until it is heard
   }
 }
 
+TEST_CASE("after a settled mute, deafen or leave nothing comes, whatever is under way") {
+  WorkerRig rig(2);
+  const ChannelRef channel{{0}, {1}};
+  rig.send_all(OpenChannel{channel});
+  rig.send_all(SetChannelWorkers{channel, 0b11});
+  for (std::uint16_t round = 0; round < 12; ++round) {
+    Party speaker = rig.join(0, round, channel, rig.relay_v4);
+    Party near = rig.join(0, static_cast<std::uint16_t>(20 + round), channel, rig.relay_v4);
+    Party far = rig.join(1, round, channel, rig.relay_v4);
+    std::atomic<bool> is_speaking{true};
+    std::thread talk([&] {
+      for (std::uint16_t i = 0; is_speaking; ++i) {
+        speaker.socket->send(speaker.media->seal(i, 960u * i, silence));
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+    for (Party* listener : {&near, &far}) CHECK_FALSE(listener->socket->receive().empty());
+    switch (round % 3) {
+      case 0:
+        rig.send(0, SetMuted{speaker.slot, true});
+        rig.send(1, Fence{});
+        break;
+      case 1:
+        rig.send(0, SetDeafened{near.slot, true});
+        rig.send(1, SetDeafened{far.slot, true});
+        break;
+      case 2:
+        rig.send(0, CloseSlot{speaker.slot});
+        rig.send(1, CloseSlot{speaker.slot});
+        break;
+    }
+    // What the kernel had taken before.
+    for (Party* listener : {&near, &far}) {
+      while (!listener->socket->receive(0).empty()) continue;
+    }
+    for (Party* listener : {&near, &far}) CHECK(listener->socket->receive(20).empty());
+    is_speaking = false;
+    talk.join();
+    if (round % 3 != 2) {
+      rig.send(0, CloseSlot{speaker.slot});
+      rig.send(1, CloseSlot{speaker.slot});
+    }
+    for (const Party* listener : {&near, &far}) {
+      rig.send(0, CloseSlot{listener->slot});
+      rig.send(1, CloseSlot{listener->slot});
+    }
+  }
+  check_conservation(rig.settled());
+}
+
 TEST_CASE("events reach the controller") {
   WorkerRig rig(1);
   const ChannelRef channel{{0}, {1}};
@@ -134,6 +185,86 @@ TEST_CASE("events reach the controller") {
   CHECK(event.kind == EventKind::address_changed);
   CHECK(event.slot == a.slot);
   CHECK(event.remote == a.socket->address());
+}
+
+TEST_CASE("no event is lost when the controller is slow") {
+  constexpr std::uint16_t slots = 1'300;
+  static_assert(slots > limits::event_inbox_credit);
+  WorkerRig rig(1, slots);
+  // Half of them in each channel: no channel holds more than it may.
+  const ChannelRef channels[] = {{{0}, {1}}, {{1}, {1}}};
+  for (const ChannelRef& channel : channels) rig.group->send({0}, OpenChannel{channel});
+  const auto mode = crypto::AeadMode::xchacha20_poly1305_rtpsize;
+  std::uint64_t last = 0;
+  for (std::uint16_t i = 0; i < slots; ++i) {
+    const SlotRef slot{make_ssrc({0}, {0}, {i}), {1}};
+    const Endpoint declared = client_address(i);
+    rig.group->send({0}, OpenSlot{slot, channels[i % 2], {}, false, false, declared.ip});
+    last = rig.group->send({0}, InstallKey{slot, mode, test_key(i), declared, 5});
+  }
+  WorkerRig::wait([&] {
+    rig.group->flush();
+    return rig.group->completed({0}) == last;
+  });
+  std::vector<bool> has_come(slots);
+  std::size_t count = 0;
+  WorkerRig::wait([&] {
+    Event event;
+    while (rig.group->poll_event(event)) {
+      CHECK(event.remote == client_address(event.slot.ssrc.slot().value));
+      CHECK_FALSE(has_come[event.slot.ssrc.slot().value]);
+      has_come[event.slot.ssrc.slot().value] = true;
+      ++count;
+    }
+    return count == slots;
+  });
+}
+
+TEST_CASE("a group stops while traffic flows and commands wait") {
+  for (int round = 0; round < 3; ++round) {
+    WorkerRig rig(3);
+    const ChannelRef channel{{0}, {1}};
+    rig.send_all(OpenChannel{channel});
+    rig.send_all(SetChannelWorkers{channel, 0b111});
+    std::vector<Party> parties;
+    for (std::uint16_t i = 0; i < 6; ++i)
+      parties.push_back(rig.join(static_cast<std::uint8_t>(i % 3), i, channel, rig.relay_v4));
+    std::atomic<bool> is_speaking{true};
+    std::thread talk([&] {
+      for (std::uint16_t i = 0; is_speaking; ++i) {
+        for (Party& p : parties) p.socket->send(p.media->seal(i, 960u * i, silence));
+      }
+    });
+    CHECK_FALSE(parties[0].socket->receive().empty());
+    for (int i = 0; i < 5'000; ++i)
+      rig.group->send({static_cast<std::uint8_t>(i % 3)}, SetMuted{parties[0].slot, i % 2 == 0});
+    rig.group->stop();
+    rig.group->stop();
+    is_speaking = false;
+    talk.join();
+  }
+}
+
+TEST_CASE("more workers than cores are not pinned, and work") {
+  cpu_set_t before;
+  REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (std::size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i) {
+    if (CPU_ISSET(i, &before)) CPU_SET(i, &one);
+  }
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  {
+    WorkerRig rig(3);
+    const ChannelRef channel{{0}, {1}};
+    rig.send_all(OpenChannel{channel});
+    rig.send_all(SetChannelWorkers{channel, 0b111});
+    Party a = rig.join(0, 1, channel, rig.relay_v4);
+    Party b = rig.join(2, 2, channel, rig.relay_v4);
+    a.socket->send(a.media->seal(1, 1, silence));
+    CHECK(b.media->open(b.socket->receive()).has_value());
+  }
+  REQUIRE(sched_setaffinity(0, sizeof before, &before) == 0);
 }
 
 TEST_CASE("a port in use is one sentence") {

@@ -1,11 +1,7 @@
 // A worker group on loopback with clients on real sockets, and what a controller would do for them.
 #pragma once
 
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -14,61 +10,13 @@
 #include <vector>
 
 #include "relay/worker/worker_group.h"
+#include "tests/support/client_socket.h"
 #include "tests/support/core_rig.h"
 #include "tests/support/media_client.h"
 
 namespace earshot::test {
 
 inline constexpr std::uint8_t silence[] = {0xF8, 0xFF, 0xFE};
-
-// A client's UDP socket on loopback, IPv4 or IPv6.
-class ClientSocket {
- public:
-  explicit ClientSocket(const Endpoint& relay) : is_v4_(relay.ip.is_v4()) {
-    fd_ = socket(is_v4_ ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
-    REQUIRE(fd_ >= 0);
-    if (is_v4_) {
-      sockaddr_in a{};
-      a.sin_family = AF_INET;
-      a.sin_port = htons(relay.port);
-      a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      REQUIRE(connect(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a) == 0);
-    } else {
-      sockaddr_in6 a{};
-      a.sin6_family = AF_INET6;
-      a.sin6_port = htons(relay.port);
-      a.sin6_addr = in6addr_loopback;
-      REQUIRE(connect(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a) == 0);
-    }
-  }
-  ~ClientSocket() { close(fd_); }
-  ClientSocket(const ClientSocket&) = delete;
-  ClientSocket& operator=(const ClientSocket&) = delete;
-
-  Endpoint address() const {
-    sockaddr_storage s{};
-    socklen_t size = sizeof s;
-    getsockname(fd_, reinterpret_cast<sockaddr*>(&s), &size);
-    if (is_v4_) return {make_v4(127, 0, 0, 1), ntohs(reinterpret_cast<sockaddr_in&>(s).sin_port)};
-    return {*IpAddress::parse("::1"), ntohs(reinterpret_cast<sockaddr_in6&>(s).sin6_port)};
-  }
-  void send(const std::vector<std::uint8_t>& bytes) const {
-    REQUIRE(::send(fd_, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
-  }
-  // Empty after `wait_ms` without a datagram.
-  std::vector<std::uint8_t> receive(int wait_ms = 2'000) const {
-    pollfd p{fd_, POLLIN, 0};
-    if (poll(&p, 1, wait_ms) != 1) return {};
-    std::vector<std::uint8_t> bytes(2'000);
-    const ssize_t size = recv(fd_, bytes.data(), bytes.size(), 0);
-    bytes.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
-    return bytes;
-  }
-
- private:
-  int fd_ = -1;
-  bool is_v4_;
-};
 
 struct Party {
   SlotRef slot;
@@ -78,12 +26,12 @@ struct Party {
 
 class WorkerRig {
  public:
-  explicit WorkerRig(std::size_t workers) {
+  explicit WorkerRig(std::size_t workers, std::size_t sessions_per_worker_max = 64) {
     REQUIRE(crypto::initialize());
     WorkerGroupOptions o;
     o.listen = {IpAddress{}, 0};
     o.workers_count = workers;
-    o.sessions_per_worker_max = 64;
+    o.sessions_per_worker_max = sessions_per_worker_max;
     o.loopback_only = true;
     o.wake_controller = [this] { ++wakes; };
     auto created = WorkerGroup::create(o);
