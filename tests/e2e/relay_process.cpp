@@ -195,7 +195,7 @@ std::optional<ExitStatus> RelayProcess::stop(int number, Duration limit) {
 }
 
 RelayProcess::~RelayProcess() {
-  if (!process_) return;
+  if (!process_ || is_forgiven_) return;
   if (!was_stopped_) stop(SIGTERM, stop_time_max);
   const auto status = process_->wait({});
   const std::string text = log();

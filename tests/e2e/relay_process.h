@@ -72,6 +72,8 @@ class RelayProcess {
 
   // For tests that end it themselves.
   std::optional<ExitStatus> stop(int number, Duration limit);
+  // It was killed by the test: its end is not looked at.
+  void forgive() { is_forgiven_ = true; }
   std::string log() const { return process_->errors(); }
   Process& process() { return *process_; }
 
@@ -86,6 +88,7 @@ class RelayProcess {
   std::vector<std::string> command_;
   std::unique_ptr<Process> process_;
   bool was_stopped_ = false;
+  bool is_forgiven_ = false;
   std::string ready_line_;
   Endpoint gateway_, media_, admin_;
 };

@@ -138,6 +138,12 @@ class Conversation {
     }
   }
 
+  // What to do about it.
+  std::string hint() const {
+    const bool is_distrust = end_.text.find("certificate verify failed") != std::string::npos;
+    return is_distrust ? "; --ca names the authority to trust" : "";
+  }
+
   int finish() {
     TalkReport report;
     report.was_joined = was_joined_;
@@ -150,7 +156,7 @@ class Conversation {
     } else if (was_joined_) {
       print_table(out, *client_, report);
     }
-    if (!end_.is_ok) return fail(end_.text);
+    if (!end_.is_ok) return fail(end_.text + hint());
     if (!was_joined_) return fail("left before the channel was joined");
     if (!output_.error().empty()) return fail(output_.error());
     if (!recorder_.error().empty()) return fail(recorder_.error());
