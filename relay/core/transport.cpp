@@ -7,6 +7,14 @@
 #include "relay/base/check.h"
 
 namespace earshot {
+namespace {
+
+// Is this session one of those at an unproven address, and at this one?
+bool is_counted_at(const SessionRecord& record, const IpAddress& ip) {
+  return record.remote.is_set() && !record.is_remote_proven && record.remote.ip == ip;
+}
+
+}  // namespace
 
 Transports::Transports(std::size_t slots_count, std::span<std::uint8_t> session_memory,
                        UnprovenAddresses& unproven, SlotStats* stats, Counters& counters)
@@ -113,7 +121,7 @@ void Transports::believe_declared(Time now, SlotIndex slot) {
   const bool was_proven = r.remote.is_set() && r.is_remote_proven && r.remote.ip == declared.ip;
   const bool is_proven =
       was_proven || declared.ip == r.signalling_peer || declared.ip.is_loopback();
-  if (!is_proven && !unproven_.enter(declared.ip)) return;
+  if (!is_proven && !is_counted_at(r, declared.ip) && !unproven_.enter(declared.ip)) return;
   set_remote(now, slot, declared, local_towards(slot, declared.ip), is_proven);
 }
 
@@ -130,7 +138,7 @@ IpAddress Transports::local_towards(SlotIndex slot, const IpAddress& ip) const {
 void Transports::set_remote(Time now, SlotIndex slot, const Endpoint& remote,
                             const IpAddress& local, bool is_proven) {
   SessionRecord& r = record(slot);
-  leave_unproven(r);
+  if (is_proven || !is_counted_at(r, remote.ip)) leave_unproven(r);
   r.remote = remote;
   r.local = local;
   r.is_remote_proven = is_proven;

@@ -233,3 +233,23 @@ TEST_CASE("all of loopback counts as proven") {
     REQUIRE(rig.speak(speaker).size() == 20);
   }
 }
+
+TEST_CASE("a session that is counted at an unproven address may declare another port there") {
+  CoreRig rig;
+  const auto channel = rig.open_channel(0);
+  auto speaker = rig.join(60, channel);
+  constexpr auto all = static_cast<std::uint16_t>(limits::unproven_sessions_per_ip);
+  for (std::uint16_t i = 1; i <= all; ++i) join_unproven(rig, channel, i);
+  const SlotRef slot{make_ssrc({0}, {0}, {1}), {1}};
+  const Endpoint other_port{media.ip, 5'000};
+  rig.command(SetDeclaredAddress{slot, other_port});
+  std::size_t moved = 0;
+  for (const Delivered& d : rig.speak(speaker)) moved += d.to == other_port ? 1u : 0u;
+  CHECK(moved == 1);
+  // It is still one of eight, and its place is free when it leaves.
+  join_unproven(rig, channel, all + 1);
+  CHECK(rig.speak(speaker).size() == all);
+  rig.command(CloseSlot{slot});
+  join_unproven(rig, channel, all + 2);
+  CHECK(rig.speak(speaker).size() == all);
+}
