@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
-#include <regex>
 #include <sstream>
 #include <thread>
 
@@ -38,6 +37,13 @@ std::string required_path(const std::string& variable) {
   const char* path = std::getenv(variable.c_str());
   REQUIRE_MESSAGE(path != nullptr, variable, " names no program");
   return path;
+}
+
+// Takes the prefix off.
+bool cut(std::string& text, const std::string& prefix) {
+  if (text.rfind(prefix, 0) != 0) return false;
+  text.erase(0, prefix.size());
+  return true;
 }
 
 std::string make_key_file(const std::string& folder, std::vector<std::uint8_t>& key) {
@@ -179,13 +185,21 @@ void RelayProcess::read_ready_line(int descriptor) {
     if (byte == '\n') break;
     ready_line_ += byte;
   }
-  static const std::regex form("ready gateway=(\\S+) udp=(\\S+) api=https://(\\S+) ca=(\\S+)");
-  std::smatch parts;
-  REQUIRE_MESSAGE(std::regex_match(ready_line_, parts, form), "\"", ready_line_, "\"\n", log());
-  gateway_ = Endpoint::parse(parts[1].str()).value();
-  media_ = Endpoint::parse(parts[2].str()).value();
-  admin_ = Endpoint::parse(parts[3].str()).value();
-  CHECK(parts[4].str() == ca_path());
+  std::istringstream words(ready_line_);
+  std::string ready_word, gateway, udp, api, ca, more;
+  words >> ready_word >> gateway >> udp >> api >> ca;
+  const bool is_whole = !(words >> more) && ready_word == "ready" && cut(gateway, "gateway=") &&
+                        cut(udp, "udp=") && cut(api, "api=https://") && cut(ca, "ca=");
+  REQUIRE_MESSAGE(is_whole, "\"", ready_line_, "\"\n", log());
+  const auto parse = [](const std::string& text) {
+    const auto endpoint = Endpoint::parse(text);
+    REQUIRE_MESSAGE((endpoint && endpoint->is_set()), text);
+    return *endpoint;
+  };
+  gateway_ = parse(gateway);
+  media_ = parse(udp);
+  admin_ = parse(api);
+  CHECK(ca == ca_path());
 }
 
 std::optional<ExitStatus> RelayProcess::stop(int number, Duration limit) {

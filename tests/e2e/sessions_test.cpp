@@ -126,3 +126,52 @@ TEST_CASE("many come and go at once, and all who stay hear each other") {
     }
   }
 }
+
+TEST_CASE("a counter that would meet the relay's own brings a fresh key, and the call goes on") {
+  World world;
+  Participant& bob = world.join("bob", "channel", counting());
+  // Little-endian with the top bit set: it would sweep through whatever the relay has used.
+  Participant& alice = world.join("alice", "channel", [](client::VoiceClientOptions& options) {
+    options.media.counter_start = 0x80000000;
+    options.media.counter_order = client::CounterOrder::little_endian;
+    options.hearing.decodes = false;
+  });
+  const Ssrc first = alice.ssrc();
+  world.settle();
+  world.speak(alice);
+  // The byte order is known after 300 packets.
+  REQUIRE(world.run_until([&] { return alice.joins == 2; }, seconds(12)));
+  REQUIRE(alice.interruptions.size() == 1);
+  CHECK(alice.interruptions[0].first == client::AfterClose::identify);
+  CHECK(alice.interruptions[0].second.code == 4'009);
+  CHECK(alice.ssrc() != first);
+  CHECK(bob.received_from(first) >= 295);
+  CHECK(world.run_until([&] { return bob.received_from(alice) > 20; }));
+}
+
+TEST_CASE("Select Protocol again: the same key for the same mode, a fresh one for another") {
+  World world;
+  Participant& bob = world.join("bob", "channel", counting());
+  RawSession alice(world, make_claims("alice"));
+  const Json key = alice.key;
+  const auto heard = [&] {
+    const auto before = bob.received_from(alice.ssrc);
+    for (int i = 0; i < 5; ++i) alice.speak();
+    return world.run_until([&] { return bob.received_from(alice.ssrc) == before + 5; }, seconds(2));
+  };
+  CHECK(heard());
+  alice.gateway->select_protocol(alice.seen, alice.mode);
+  CHECK(alice.gateway->next(4)["d"]["secret_key"] == key);
+  CHECK(heard());
+  if (!crypto::is_available(crypto::AeadMode::aes256_gcm_rtpsize)) return;
+  alice.gateway->select_protocol(alice.seen, "aead_aes256_gcm_rtpsize");
+  const Json fresh = alice.gateway->next(4)["d"];
+  CHECK(fresh["mode"] == "aead_aes256_gcm_rtpsize");
+  CHECK(fresh["secret_key"] != key);
+  // What is sealed under the old one is worth nothing.
+  CHECK_FALSE(heard());
+  for (std::size_t i = 0; i < alice.key.size(); ++i) alice.key[i] = fresh["secret_key"][i];
+  alice.media->set_key(crypto::AeadMode::aes256_gcm_rtpsize, alice.key);
+  CHECK(heard());
+  CHECK(bob.left.empty());
+}
