@@ -117,15 +117,18 @@ void ControlRig::settle() {
 }
 
 void ControlRig::advance(Duration duration) {
-  for (const Time end = now + duration; now < end;) {
-    sessions.on_tick();
-    now = now + std::min(limits::sweep_interval, end - now);
-    beat();
-    sessions.on_tick();
-    sessions.on_sweep();
-    for (const auto& client : clients) client->finish_close();
-  }
+  for (const Time end = now + duration; now < end;)
+    step(std::min(limits::sweep_interval, end - now));
   settle();
+}
+
+void ControlRig::step(Duration duration) {
+  sessions.on_tick();
+  now = now + duration;
+  beat();
+  sessions.on_tick();
+  sessions.on_sweep();
+  for (const auto& client : clients) client->finish_close();
 }
 
 void ControlRig::beat() {

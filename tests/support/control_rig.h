@@ -50,6 +50,8 @@ class ControlRig {
   // The clock goes on, with ticks and sweeps as the controller has them; clients send heartbeats if
   // are_heartbeats_sent.
   void advance(Duration duration);
+  // One turn of that, with nothing to wait for.
+  void step(Duration duration);
   void deliver_description() { advance(milliseconds(25)); }
 
   Time now{seconds(1'000).ns};
