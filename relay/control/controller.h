@@ -28,6 +28,7 @@ class Controller {
  public:
   // Opens everything and starts the workers. `loop` outlives it. Errors name the address or file.
   static Result<std::unique_ptr<Controller>> create(uv_loop_s* loop, const Config& config);
+  // Runs the loop until it is empty.
   ~Controller();
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;

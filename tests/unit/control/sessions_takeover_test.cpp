@@ -189,17 +189,32 @@ TEST_CASE("a resumable session's token identifies again after its time, until th
 }
 
 TEST_CASE("a connection lost during the join: the token identifies again for 60 s") {
-  for (const bool is_selected : {false, true}) {
-    for (const bool is_in_time : {false, true}) {
-      ControlRig rig;
-      GatewayClient& client = rig.identify(rig.person("a"));
-      if (is_selected) client.select();
-      expire_tokens(rig);
-      client.cut();
-      CHECK(rig.sessions.sessions_count() == 0);
-      rig.advance(is_in_time ? milliseconds(59'999) : seconds(60));
-      CHECK(may_identify(rig, client.person) == is_in_time);
+  constexpr std::uint16_t codes[] = {1001, 1005, 1006};
+  for (const std::uint16_t code : codes) {
+    for (const bool is_selected : {false, true}) {
+      for (const bool is_in_time : {false, true}) {
+        ControlRig rig;
+        GatewayClient& client = rig.identify(rig.person("a"));
+        if (is_selected) client.select();
+        expire_tokens(rig);
+        client.leave(code);
+        CHECK(rig.sessions.sessions_count() == 0);
+        rig.advance(is_in_time ? milliseconds(59'999) : seconds(60));
+        CHECK(may_identify(rig, client.person) == is_in_time);
+      }
     }
+  }
+}
+
+TEST_CASE("after 4009 the token identifies again for 60 s") {
+  for (const bool is_in_time : {false, true}) {
+    ControlRig rig;
+    GatewayClient& client = rig.join(rig.person("a"));
+    expire_tokens(rig);
+    rig.sessions.on_event({EventKind::fresh_key_needed, {Ssrc{client.ssrc()}, {1}}, {}});
+    REQUIRE(client.close_code == 4009);
+    rig.advance(is_in_time ? milliseconds(59'999) : seconds(60));
+    CHECK(may_identify(rig, client.person) == is_in_time);
   }
 }
 
