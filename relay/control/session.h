@@ -58,6 +58,7 @@ struct Session {
   std::uint64_t description_position = 0;              // of the end of op 4 in its connection
   std::optional<Time> description_acknowledged_at;     // by the peer's TCP
   bool is_description_delivered = false;               // a latch: media may go out
+  bool is_joined = false;                              // a latch: op 4 was sent once
 
   Time keep_alive_seen;          // its last keep-alive as of the last look
   Duration keep_alive_interval;  // between the last two

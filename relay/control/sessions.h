@@ -15,6 +15,8 @@
 
 #include "relay/control/admission.h"
 #include "relay/control/keying.h"
+#include "relay/control/leave_reason.h"
+#include "relay/control/log.h"
 #include "relay/control/mapping_watch.h"
 #include "relay/control/membership.h"
 #include "relay/control/moderation.h"
@@ -115,7 +117,9 @@ class Sessions final : public gateway::ConnectionEvents {
   void attach(Session& session, Client& client);
   void detach(Session& session, std::uint16_t code);
   // Closes the connection with the code, if there is one of each.
-  void end(Session& session, std::optional<gateway::CloseCode> code);
+  void end(Session& session, LeaveReason reason, std::optional<gateway::CloseCode> code);
+  // Counts it against the address.
+  void refuse_token(Client& client, std::string_view reason);
   // Calls `then` once the slot that this user has left, if any, is silent and free.
   void when_left(const UserKey& user, std::function<void()> then);
   void on_left(const UserKey& user);
@@ -148,6 +152,7 @@ class Sessions final : public gateway::ConnectionEvents {
   std::uint64_t next_id_ = 1;
   Time swept_at_;
   SessionsCounters counters_;
+  log::Throttle refused_tokens_, refused_joins_;
 };
 
 }  // namespace earshot::control
