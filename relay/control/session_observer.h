@@ -20,7 +20,7 @@ enum class EndReason : std::uint8_t {
   moved,           // to another channel, by the application
   channel_closed,  // by the application
   fresh_key,       // it was told to identify anew
-  refused,         // it broke the protocol, or the node is full
+  protocol_error,  // it broke the protocol; or the node was full, which nobody hears of
 };
 
 constexpr std::string_view name(EndReason reason) {
@@ -39,8 +39,8 @@ constexpr std::string_view name(EndReason reason) {
       return "channel_closed";
     case EndReason::fresh_key:
       return "fresh_key";
-    case EndReason::refused:
-      return "refused";
+    case EndReason::protocol_error:
+      return "protocol_error";
   }
   return {};
 }

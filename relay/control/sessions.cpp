@@ -53,6 +53,13 @@ bool asks_for_identify(CloseCode code) {
   return code == CloseCode::session_timeout || code == CloseCode::going_away;
 }
 
+// For the log: what was wrong with a token, or with what it was used for.
+std::string_view refusal(CloseCode code, const gateway::TokenVerifier::Verdict& verdict) {
+  if (code == CloseCode::session_invalid) return "other_session";
+  if (code == CloseCode::e2ee_required) return "e2ee_required";
+  return verdict.error ? gateway::name(*verdict.error) : "other_user_or_server";
+}
+
 }  // namespace
 
 Sessions::Sessions(Membership& membership, Commands& commands,
@@ -147,7 +154,7 @@ void Sessions::react(Client& client, gateway::GatewaySession::Reaction reaction)
   if (!reaction.reply.empty()) client.connection.send_text(reaction.reply);
   if (reaction.close) {
     if (client.session != nullptr) {
-      end(*client.session, EndReason::refused, reaction.close);
+      end(*client.session, EndReason::protocol_error, reaction.close);
     } else {
       close(client, *reaction.close);
     }
@@ -187,13 +194,21 @@ std::optional<CloseCode> Sessions::check_identify(const gateway::Identify& messa
   return std::nullopt;
 }
 
-void Sessions::on_message(Client& client, const gateway::Identify& message) {
+void Sessions::refuse_token(Client& client, std::string_view reason) {
+  const Time now = clock_.monotonic();
   const IpAddress& peer = client.connection.peer().ip;
+  admission_.on_bad_token(now, peer);
+  if (const auto held_back = refused_tokens_.admit(now)) {
+    log::info("token_refused", {{"reason", reason}, {"peer", peer}, {"held_back", *held_back}});
+  }
+}
+
+void Sessions::on_message(Client& client, const gateway::Identify& message) {
   const TokenHash hash = tokens_.hash(message.token);
   auto verdict = verifier_.verify(message.token, clock_.unix_seconds());
   if (const auto code = check_identify(message, hash, verdict)) {
     ++counters_.tokens_refused;
-    admission_.on_bad_token(clock_.monotonic(), peer);
+    refuse_token(client, refusal(*code, verdict));
     return close(client, *code);
   }
   ++counters_.identified;
@@ -231,7 +246,10 @@ void Sessions::open(Session& session) {
   const auto member = membership_.join(join, [this, id = session.id] { on_opened(id); });
   if (!member) {
     ++counters_.capacity_refused;
-    return end(session, EndReason::refused, CloseCode::rate_limited);
+    if (const auto held_back = refused_joins_.admit(clock_.monotonic())) {
+      log::warn("join_refused", {{"reason", "node_full"}, {"held_back", *held_back}});
+    }
+    return end(session, EndReason::protocol_error, CloseCode::rate_limited);
   }
   session.member = *member;
   session.ssrc = membership_.slot(*member).ssrc;
@@ -281,9 +299,7 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
   Session* session = find_resumable(message, hash, verdict);
   if (session == nullptr || !roster_.can_resume(*session, message.seq_ack)) {
     ++counters_.resumes_refused;
-    if (!verdict.claims) {
-      admission_.on_bad_token(clock_.monotonic(), client.connection.peer().ip);
-    }
+    if (!verdict.claims) refuse_token(client, gateway::name(*verdict.error));
     return close(client, CloseCode::session_invalid);
   }
   ++counters_.resumed;
@@ -299,6 +315,7 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
   session->token_hash = hash;
   client.rules.on_established();
   roster_.resume(*session, message.seq_ack);
+  log::info("session_resumed", {{"session", session->id}, {"peer", session->signalling_peer}});
   if (session->signalling_peer != peer_before) {
     membership_.send(session->member, SetSignallingPeer{membership_.slot(session->member),
                                                         session->signalling_peer});
@@ -310,7 +327,7 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
 void Sessions::on_message(Client& client, const gateway::SelectProtocol& message) {
   if (client.session == nullptr) return;
   if (const auto code = keying_.on_select_protocol(*client.session, message)) {
-    end(*client.session, EndReason::refused, code);
+    end(*client.session, EndReason::protocol_error, code);
   }
 }
 
@@ -342,6 +359,14 @@ void Sessions::detach(Session& session, std::uint16_t code) {
 }
 
 void Sessions::end(Session& session, EndReason reason, std::optional<CloseCode> code) {
+  if (session.is_joined) {
+    log::info("session_left", {{"session", session.id},
+                               {"reason", name(reason)},
+                               {"code", code ? static_cast<std::uint16_t>(*code) : 0u},
+                               {"server", session.claims.server_id},
+                               {"channel", session.claims.channel_id},
+                               {"user", log::Person{session.claims.user_id}}});
+  }
   if (session.client != nullptr) {
     Client& client = *std::exchange(session.client, nullptr);
     client.session = nullptr;

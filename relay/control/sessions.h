@@ -15,6 +15,7 @@
 
 #include "relay/control/admission.h"
 #include "relay/control/keying.h"
+#include "relay/control/log.h"
 #include "relay/control/mapping_watch.h"
 #include "relay/control/membership.h"
 #include "relay/control/moderation.h"
@@ -146,6 +147,8 @@ class Sessions final : public gateway::ConnectionEvents {
   // Closes the connection with the code, if there is one of each.
   void end(Session& session, EndReason reason, std::optional<gateway::CloseCode> code = {});
   void revoke(const Session& session);
+  // Counts it against the address.
+  void refuse_token(Client& client, std::string_view reason);
   // Calls `then` once the slot that this user has left, if any, is silent and free.
   void when_left(const UserKey& user, std::function<void()> then);
   void on_left(const UserKey& user);
@@ -176,6 +179,7 @@ class Sessions final : public gateway::ConnectionEvents {
   std::uint64_t next_id_ = 1;
   Time swept_at_;
   SessionsCounters counters_;
+  log::Throttle refused_tokens_, refused_joins_;
 };
 
 }  // namespace earshot::control

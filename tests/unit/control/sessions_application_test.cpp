@@ -202,7 +202,7 @@ TEST_CASE("an observer hears of speaking, of take-over, of time-outs and of fare
   CHECK(rig.log.take() == Lines{"joined a", "left a timeout 0"});
   auto& rude = rig.join(a.person);
   rude.send_text("{");
-  CHECK(rig.log.take() == Lines{"joined a", "left a refused 4002"});
+  CHECK(rig.log.take() == Lines{"joined a", "left a protocol_error 4002"});
   // Who was never in has not left either.
   rig.identify(a.person).leave();
   CHECK(rig.log.take().empty());
