@@ -1,5 +1,7 @@
 #include "relay/control/admin_endpoint.h"
 
+#include "relay/gateway/http.h"
+
 namespace earshot::control {
 
 std::optional<gateway::HttpResponse> health_response(const gateway::HttpRequest& request) {
@@ -7,13 +9,15 @@ std::optional<gateway::HttpResponse> health_response(const gateway::HttpRequest&
   if (request.method == "GET" || request.method == "HEAD") {
     return gateway::HttpResponse{200, "application/json", R"({"status":"ok"})", {}};
   }
-  return gateway::HttpResponse{405, "text/plain", "only GET\n", {{"Allow", "GET, HEAD"}}};
+  auto response = gateway::problem_response(405, "method-not-allowed", "only GET and HEAD");
+  response.headers = {{"Allow", "GET, HEAD"}};
+  return response;
 }
 
-gateway::HttpResponse AdminEndpoint::on_request(gateway::Connection&,
-                                                const gateway::HttpRequest& request) {
+std::optional<gateway::HttpResponse> AdminEndpoint::on_request(
+    gateway::Connection&, const gateway::HttpRequest& request) {
   if (auto health = health_response(request)) return *health;
-  return {404, "text/plain", "not found\n", {}};
+  return gateway::problem_response(404, "not-found", "nothing is served at this path");
 }
 
 }  // namespace earshot::control

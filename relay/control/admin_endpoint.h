@@ -1,6 +1,8 @@
 // The application's side of a node, on admin.listen: today its health. Controller thread.
 #pragma once
 
+#include <optional>
+
 #include "relay/gateway/connection.h"
 
 namespace earshot::control {
@@ -10,8 +12,8 @@ std::optional<gateway::HttpResponse> health_response(const gateway::HttpRequest&
 
 class AdminEndpoint final : public gateway::ConnectionEvents {
  public:
-  gateway::HttpResponse on_request(gateway::Connection& connection,
-                                   const gateway::HttpRequest& request) override;
+  std::optional<gateway::HttpResponse> on_request(gateway::Connection& connection,
+                                                  const gateway::HttpRequest& request) override;
   bool accepts_websocket(const gateway::HttpRequest&) override { return false; }
   void on_open(gateway::Connection&, const gateway::HttpRequest&) override {}
   void on_text(gateway::Connection&, std::string_view) override {}
