@@ -4,7 +4,7 @@
 
 #include "relay/base/check.h"
 #include "relay/base/limits.h"
-#include "relay/control/admin_endpoint.h"
+#include "relay/control/api.h"
 #include "relay/gateway/http.h"
 
 namespace earshot::control {
