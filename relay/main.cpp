@@ -49,7 +49,7 @@ void print_ready(const control::NodeEndpoints& at, const std::string& ca) {
 
 // Until SIGINT or SIGTERM.
 int run(const control::Config& config, const std::string& announced_ca) {
-  control::start_log(config.log_level);
+  control::log::start(config.log_level, config.log_addresses);
   raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);
   uv_loop_t* const loop = uv_default_loop();
@@ -73,7 +73,7 @@ int run(const control::Config& config, const std::string& announced_ca) {
   uv_run(loop, UV_RUN_DEFAULT);
   for (auto& handle : signals) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);
   uv_run(loop, UV_RUN_DEFAULT);
-  spdlog::info("stopped");
+  control::log::info("node_stopped");
   return 0;
 }
 

@@ -254,6 +254,11 @@ Complaint check_cluster_name(const std::string& name) {
   return "must be 1 to 64 printable ASCII characters";
 }
 
+Complaint check_log_addresses(const std::string& form) {
+  if (form == "short" || form == "full") return std::nullopt;
+  return R"(must be "short" or "full")";
+}
+
 Complaint check_region(const std::string& name) {
   return name.empty() ? std::nullopt : check_cluster_name(name);
 }
@@ -339,7 +344,10 @@ const std::vector<Key>& keys() {
       {"node.id", "This node's number in its cluster, 0 to 1023; 0: on its own.", read_node_id,
        [](const Config& config) { return std::to_string(config.node_id.value); }},
       text("node.region", &C::node_region, check_region, "Placement label; empty: none."),
-      text("log.level", &C::log_level, check_log_level, "debug, info, warn or error."),
+      text("log.level", &C::log_level, check_log_level,
+           "debug, info, warn or error; the ids of people are written at debug only."),
+      text("log.addresses", &C::log_addresses, check_log_addresses,
+           "Clients' addresses: short (IPv4 as its /24, IPv6 as its /48) or full."),
   };
   return table;
 }

@@ -53,6 +53,7 @@ struct Config {
   std::string node_region;
 
   std::string log_level = "info";
+  std::string log_addresses = "short";
 };
 
 struct ConfigSource {

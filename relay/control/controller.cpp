@@ -10,6 +10,7 @@
 #include "crypto/keys.h"
 #include "relay/base/check.h"
 #include "relay/control/admin_endpoint.h"
+#include "relay/control/listener_watch.h"
 #include "relay/control/log.h"
 #include "relay/control/media_address.h"
 #include "relay/control/sessions.h"
@@ -90,6 +91,7 @@ struct Controller::State {
   Result<void> open_workers();
   Result<void> open_listeners();
   void on_wake();
+  void on_sweep();
   void start_ticking();
   void stop();
   void on_listener_stopped();
@@ -109,6 +111,8 @@ struct Controller::State {
   AdminEndpoint admin_endpoint;
   std::unique_ptr<gateway::Listener> gateway_listener;
   std::unique_ptr<gateway::Listener> admin_listener;
+  ListenerWatch gateway_watch{"gateway"};
+  ListenerWatch admin_watch{"admin"};
   Endpoint media;
   int listeners_left = 0;
   bool is_stopping = false;
@@ -132,8 +136,8 @@ Result<void> Controller::State::open() {
   if (auto opened = open_listeners(); !opened) return opened.error();
   const auto interval = static_cast<std::uint64_t>(limits::sweep_interval.ms());
   uv_timer_start(
-      &sweep, [](uv_timer_t* handle) { static_cast<State*>(handle->data)->sessions->on_sweep(); },
-      interval, interval);
+      &sweep, [](uv_timer_t* handle) { static_cast<State*>(handle->data)->on_sweep(); }, interval,
+      interval);
   report();
   return {};
 }
@@ -190,22 +194,22 @@ Result<void> Controller::State::open_listeners() {
 }
 
 void Controller::State::report() const {
-  spdlog::info("node {} of {} listens: gateway {}, media {}, {} worker(s)", config.node_id.value,
-               config.cluster_name, gateway_listener->bound().front().to_string(),
-               workers->bound().to_string(), workers->size());
+  log::info("node_started", {{"version", EARSHOT_VERSION},
+                             {"node", config.node_id.value},
+                             {"cluster", config.cluster_name},
+                             {"region", config.node_region},
+                             {"gateway", log::Own{gateway_listener->bound().front()}},
+                             {"media", log::Own{workers->bound()}},
+                             {"admin", log::Own{admin_listener->bound().front()}},
+                             {"workers", workers->size()}});
   if (media.ip.is_private() && !config.media_loopback_only) {
-    spdlog::warn(
-        "clients are told to send media to {}, a private address: set "
-        "media.advertise_ipv4 if they come from elsewhere",
-        media.ip.to_string());
+    log::warn("media_address_is_private", {{"media", log::Own{media}}});
   }
-  if (!workers->is_secret_memory_locked()) {
-    spdlog::warn("keys are not locked in memory and may reach swap: raise RLIMIT_MEMLOCK");
-  }
+  if (!workers->is_secret_memory_locked()) log::warn("keys_are_not_locked");
   if (std::find(config.media_encryption_modes.begin(), config.media_encryption_modes.end(),
                 crypto::AeadMode::aes256_gcm_rtpsize) != config.media_encryption_modes.end() &&
       !crypto::is_available(crypto::AeadMode::aes256_gcm_rtpsize)) {
-    spdlog::warn("this CPU has no AES instructions: only XChaCha20 is offered");
+    log::warn("aes_is_missing");
   }
 }
 
@@ -214,6 +218,13 @@ void Controller::State::on_wake() {
   Event event;
   while (workers->poll_event(event)) sessions->on_event(event);
   start_ticking();
+}
+
+void Controller::State::on_sweep() {
+  sessions->on_sweep();
+  const Time now = io::monotonic_now();
+  gateway_watch.look(now, gateway_listener->counters());
+  admin_watch.look(now, admin_listener->counters());
 }
 
 void Controller::State::start_ticking() {
@@ -230,6 +241,8 @@ void Controller::State::start_ticking() {
 
 void Controller::State::stop() {
   if (std::exchange(is_stopping, true)) return;
+  log::info("node_stopping", {{"sessions", sessions->sessions_count()},
+                              {"connections", gateway_listener->connections_count()}});
   listeners_left = 2;
   const auto going_away = static_cast<std::uint16_t>(gateway::CloseCode::going_away);
   gateway_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });

@@ -133,6 +133,24 @@ std::optional<TokenAlgorithm> parse_token_algorithm(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view name(TokenError error) {
+  switch (error) {
+    case TokenError::malformed:
+      return "malformed";
+    case TokenError::unknown_key:
+      return "unknown_key";
+    case TokenError::wrong_algorithm:
+      return "wrong_algorithm";
+    case TokenError::wrong_signature:
+      return "wrong_signature";
+    case TokenError::wrong_claims:
+      return "wrong_claims";
+    case TokenError::not_valid_now:
+      return "not_valid_now";
+  }
+  return "unknown";
+}
+
 TokenVerifier::TokenVerifier(std::string audience, std::vector<TokenKey> keys)
     : audience_(std::move(audience)) {
   for (TokenKey& key : keys) {

@@ -53,6 +53,8 @@ enum class TokenError : std::uint8_t {
   wrong_claims,
   not_valid_now
 };
+// "malformed", "unknown_key" ...: says what is wrong, never with what.
+std::string_view name(TokenError error);
 
 class TokenVerifier {
  public:

@@ -99,6 +99,7 @@ id = 1023
 region = "eu-west"
 [log]
 level = "debug"
+addresses = "full"
 )";
 
 }  // namespace
@@ -142,6 +143,7 @@ TEST_CASE("every key is read") {
   CHECK(c.node_id == NodeId{1'023});
   CHECK(c.node_region == "eu-west");
   CHECK(c.log_level == "debug");
+  CHECK(c.log_addresses == "full");
   CHECK(check_complete({}, c).ok());
 }
 
@@ -161,7 +163,7 @@ TEST_CASE("what is printed is read back as it was") {
     ++keys;
     CHECK(left != right);
   }
-  CHECK(keys == 24);
+  CHECK(keys == 25);
 }
 
 TEST_CASE("config/relay.toml is the defaults under a comment") {
