@@ -17,8 +17,6 @@ struct KeyEntry {
   std::string sha256;  // of the key's characters, in hexadecimal digits
 };
 
-inline constexpr std::size_t key_name_size_max = 64;
-
 // The names of the entries, in their order. The error is what is wrong with the text.
 Result<std::vector<std::string>> key_names(std::string_view text);
 
