@@ -45,12 +45,7 @@ LIBRARIES = {
     "wslay/": ["relay/gateway"],
     "nlohmann/": ["relay/gateway", "relay/control", "tools"],
     "concurrentqueue/": ["relay/worker"],
-<<<<<<< HEAD
-    "spdlog/": ["relay/control", "relay/main.cpp"],
     "toml++/": ["relay/control", "tools"],
-=======
-    "toml++/": ["relay/control"],
->>>>>>> main
     "CLI/": ["relay/main.cpp", "tools"],
     "curl/": ["tools"],
 }
