@@ -57,7 +57,7 @@ int run(const control::Config& config, const std::string& announced_ca) {
   if (!created) return fail(created.error().text);
   control::Controller& controller = *created.value();
 
-  uv_signal_t signals[2];
+  uv_signal_t signals[3];
   for (auto& handle : signals) {
     uv_signal_init(loop, &handle);
     handle.data = &controller;
@@ -67,6 +67,10 @@ int run(const control::Config& config, const std::string& announced_ca) {
   };
   uv_signal_start(&signals[0], on_signal, SIGINT);
   uv_signal_start(&signals[1], on_signal, SIGTERM);
+  uv_signal_start(
+      &signals[2],
+      [](uv_signal_t* handle, int) { static_cast<control::Controller*>(handle->data)->reload(); },
+      SIGHUP);
   for (auto& handle : signals) uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
 
   print_ready(controller.endpoints(), announced_ca);

@@ -333,7 +333,10 @@ const std::vector<Key>& keys() {
       integer("gateway.bad_tokens_per_address_max", &C::gateway_bad_tokens_per_address_max, 0,
               1'000'000, "Refused tokens in a row before an address is slowed down."),
       endpoints("admin.listen", &C::admin_listen,
-                "Where the application's side listens (TLS); serves /healthz."),
+                "Where the HTTP API for the application listens (TLS)."),
+      file("admin.keys_file", &C::admin_keys_file,
+           "TOML file with the keys that open the API (earshot key makes them); empty: none does. "
+           "Reread on SIGHUP."),
       {"tokens.keys",
        "Keys that sign join tokens: { id, alg = \"HS256\" | \"EdDSA\", file }; a file holds one "
        "line of base64url. At least one.",

@@ -9,7 +9,9 @@
 
 #include "crypto/keys.h"
 #include "relay/base/check.h"
-#include "relay/control/admin_endpoint.h"
+#include "relay/control/api.h"
+#include "relay/control/event_feed.h"
+#include "relay/control/event_hub.h"
 #include "relay/control/listener_watch.h"
 #include "relay/control/log.h"
 #include "relay/control/media_address.h"
@@ -48,6 +50,11 @@ Result<std::vector<gateway::TokenKey>> read_token_keys(const Config& config) {
   return keys;
 }
 
+Result<ApiKeys> read_api_keys(const Config& config) {
+  if (config.admin_keys_file.empty()) return ApiKeys{};
+  return ApiKeys::load(config.admin_keys_file);
+}
+
 std::vector<crypto::AeadMode> available_modes(const Config& config) {
   std::vector<crypto::AeadMode> modes = config.media_encryption_modes;
   std::erase_if(modes, [](crypto::AeadMode mode) { return !crypto::is_available(mode); });
@@ -62,12 +69,14 @@ std::uint64_t random_seed() {
   return seed;
 }
 
+std::int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 Clock system_clock() {
-  return {io::monotonic_now, [] {
-            return std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                .count();
-          }};
+  return {io::monotonic_now, [] { return unix_ms() / 1'000; }};
 }
 
 // What another machine would have to use to reach a wildcard address is not known here.
@@ -93,6 +102,9 @@ struct Controller::State {
   void on_wake();
   void on_sweep();
   void start_ticking();
+  void open_api(ApiKeys keys);
+  void add_metrics(NodeMetrics& metrics) const;
+  void reload();
   void stop();
   void on_listener_stopped();
   void close_handles();
@@ -108,12 +120,15 @@ struct Controller::State {
   std::unique_ptr<Membership> membership;
   std::unique_ptr<gateway::TokenVerifier> verifier;
   std::unique_ptr<Sessions> sessions;
-  AdminEndpoint admin_endpoint;
+  std::unique_ptr<EventHub> events;
+  std::unique_ptr<EventFeed> feed;
+  std::unique_ptr<Api> api;
   std::unique_ptr<gateway::Listener> gateway_listener;
   std::unique_ptr<gateway::Listener> admin_listener;
   ListenerWatch gateway_watch{"gateway"};
   ListenerWatch admin_watch{"admin"};
   Endpoint media;
+  Time started_at = io::monotonic_now();
   int listeners_left = 0;
   bool is_stopping = false;
   bool are_handles_closed = false;
@@ -125,6 +140,7 @@ Result<void> check_files(const Config& config) {
     return tls.error();
   }
   if (auto keys = read_token_keys(config); !keys) return keys.error();
+  if (auto keys = read_api_keys(config); !keys) return keys.error();
   return {};
 }
 
@@ -138,6 +154,7 @@ Result<void> Controller::State::open() {
   uv_timer_start(
       &sweep, [](uv_timer_t* handle) { static_cast<State*>(handle->data)->on_sweep(); }, interval,
       interval);
+  feed->on_node_state("ready");
   report();
   return {};
 }
@@ -185,12 +202,55 @@ Result<void> Controller::State::open_listeners() {
   if (!opened) return Error{"gateway.listen: " + opened.error().text};
   gateway_listener = std::move(opened.value());
 
+  auto api_keys = read_api_keys(config);
+  if (!api_keys) return api_keys.error();
+  open_api(std::move(api_keys.value()));
   gateway::ListenerOptions admin_options;
   admin_options.endpoints = config.admin_listen;
-  auto admin = gateway::Listener::create(loop, admin_options, tls.value(), admin_endpoint);
+  auto admin = gateway::Listener::create(loop, admin_options, tls.value(), *api);
   if (!admin) return Error{"admin.listen: " + admin.error().text};
   admin_listener = std::move(admin.value());
   return {};
+}
+
+void Controller::State::open_api(ApiKeys keys) {
+  ApiOptions options;
+  options.labels = {EARSHOT_VERSION, config.node_id, config.node_region, config.cluster_name};
+  options.endpoint = config.gateway_endpoint.empty()
+                         ? reachable(gateway_listener->bound().front()).to_string()
+                         : config.gateway_endpoint;
+  options.media = media;
+  options.keys = std::move(keys);
+  events = std::make_unique<EventHub>(random_seed());
+  feed = std::make_unique<EventFeed>(*events, unix_ms);
+  sessions->set_observer(feed.get());
+  api = std::make_unique<Api>(
+      std::move(options), Api::Parts{*sessions, *membership, *commands, *verifier, *events, *feed,
+                                     [this](NodeMetrics& m) { add_metrics(m); }});
+}
+
+void Controller::State::add_metrics(NodeMetrics& metrics) const {
+  metrics.uptime = io::monotonic_now() - started_at;
+  metrics.is_secret_memory_locked = workers->is_secret_memory_locked();
+  metrics.listeners.push_back(
+      {"gateway", gateway_listener->counters(), gateway_listener->connections_count()});
+  metrics.listeners.push_back(
+      {"admin", admin_listener->counters(), admin_listener->connections_count()});
+}
+
+void Controller::State::reload() {
+  const auto tell = [](const auto& result) {
+    if (!result) log::error("reload_failed", {{"reason", result.error().text}});
+    return result.ok();
+  };
+  if (auto keys = read_api_keys(config); tell(keys)) api->set_keys(std::move(keys.value()));
+  if (auto keys = read_token_keys(config); tell(keys)) verifier->set_keys(std::move(keys.value()));
+  auto tls = gateway::TlsContext::make_server(config.gateway_tls_cert, config.gateway_tls_key);
+  if (tell(tls)) {
+    gateway_listener->set_tls_context(tls.value());
+    admin_listener->set_tls_context(std::move(tls.value()));
+  }
+  log::info("reloaded");
 }
 
 void Controller::State::report() const {
@@ -222,6 +282,7 @@ void Controller::State::on_wake() {
 
 void Controller::State::on_sweep() {
   sessions->on_sweep();
+  events->on_timeout(io::monotonic_now());
   const Time now = io::monotonic_now();
   gateway_watch.look(now, gateway_listener->counters());
   admin_watch.look(now, admin_listener->counters());
@@ -244,6 +305,8 @@ void Controller::State::stop() {
   log::info("node_stopping", {{"sessions", sessions->sessions_count()},
                               {"connections", gateway_listener->connections_count()}});
   listeners_left = 2;
+  api->begin_stop();
+  feed->on_node_state("stopping");
   const auto going_away = static_cast<std::uint16_t>(gateway::CloseCode::going_away);
   gateway_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
   admin_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
@@ -282,6 +345,10 @@ Result<std::unique_ptr<Controller>> Controller::create(uv_loop_t* loop, const Co
 NodeEndpoints Controller::endpoints() const {
   return {reachable(state_->gateway_listener->bound().front()), state_->media,
           reachable(state_->admin_listener->bound().front())};
+}
+
+void Controller::reload() {
+  state_->reload();
 }
 
 void Controller::stop() {

@@ -72,6 +72,10 @@ std::size_t Membership::capacity() const {
   return workers_.size() * options_.sessions_per_worker_max;
 }
 
+std::size_t Membership::participants_on(WorkerIndex worker) const {
+  return workers_[worker.value].slots_taken;
+}
+
 // A channel's own workers first, in the order of their index; else the worker with the most free
 // slots.
 std::optional<WorkerIndex> Membership::place(const Channel* channel) const {
@@ -157,6 +161,7 @@ std::optional<MemberId> Membership::join(const Join& join, std::function<void()>
   Member& member = *owned;
   const std::uint16_t index = home.free_slots.front();
   home.free_slots.pop_front();
+  ++home.slots_taken;
   member.slot = {make_ssrc(options_.node, *worker, {index}), {++home.generations[index]}};
   member.channel = channel;
   member.grants = join.grants;
@@ -210,7 +215,9 @@ void Membership::finish_leave(MemberId id, const std::function<void()>& done) {
   Channel& channel = *member.channel;
   for (std::uint8_t w = 0; w < workers_.size(); ++w)
     workers_[w].remote_slots -= member.known_on >> w & 1;
-  workers_[member.worker().value].free_slots.push_back(member.slot.ssrc.slot().value);
+  Worker& home = workers_[member.worker().value];
+  home.free_slots.push_back(member.slot.ssrc.slot().value);
+  --home.slots_taken;
   --channel.participants_count[member.worker().value];
   std::erase(channel.members, &member);
   members_.erase(id);

@@ -84,6 +84,8 @@ class Membership {
   std::size_t participants_count() const { return members_.size(); }
   std::size_t channels_count() const { return by_key_.size(); }
   std::size_t capacity() const;
+  // Slots of one worker that are taken.
+  std::size_t participants_on(WorkerIndex worker) const;
 
  private:
   struct Channel;
@@ -106,6 +108,7 @@ class Membership {
   struct Worker {
     std::deque<std::uint16_t> free_slots;  // FIFO: reused as late as possible
     std::vector<std::uint32_t> generations;
+    std::size_t slots_taken = 0;
     std::size_t remote_slots = 0;
   };
   std::vector<Worker> workers_;

@@ -13,6 +13,8 @@ namespace earshot::control {
 struct Restraint {
   bool is_muted = false;
   bool is_deafened = false;
+
+  bool operator==(const Restraint&) const = default;
 };
 
 class Moderation {

@@ -4,7 +4,8 @@
 
 #include "relay/base/check.h"
 #include "relay/base/limits.h"
-#include "relay/control/admin_endpoint.h"
+#include "relay/control/api.h"
+#include "relay/gateway/http.h"
 
 namespace earshot::control {
 namespace {
@@ -102,16 +103,16 @@ bool Sessions::accepts_websocket(const gateway::HttpRequest& request) {
   return request.path == "/";
 }
 
-gateway::HttpResponse Sessions::on_request(gateway::Connection&,
-                                           const gateway::HttpRequest& request) {
+std::optional<gateway::HttpResponse> Sessions::on_request(gateway::Connection&,
+                                                          const gateway::HttpRequest& request) {
   if (auto health = health_response(request)) return *health;
   if (request.path == "/") {
-    return {426,
-            "text/plain",
-            "this is a voice gateway: connect with WebSocket\n",
-            {{"Upgrade", "websocket"}}};
+    auto response = gateway::problem_response(426, "upgrade-required",
+                                              "this is a voice gateway: connect with WebSocket");
+    response.headers = {{"Upgrade", "websocket"}};
+    return response;
   }
-  return {404, "text/plain", "not found\n", {}};
+  return gateway::problem_response(404, "not-found", "nothing is served at this path");
 }
 
 void Sessions::on_open(gateway::Connection& connection, const gateway::HttpRequest& request) {

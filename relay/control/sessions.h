@@ -60,8 +60,8 @@ class Sessions final : public gateway::ConnectionEvents {
   ~Sessions() override;
 
   // --- From the gateway ---
-  gateway::HttpResponse on_request(gateway::Connection& connection,
-                                   const gateway::HttpRequest& request) override;
+  std::optional<gateway::HttpResponse> on_request(gateway::Connection& connection,
+                                                  const gateway::HttpRequest& request) override;
   bool accepts_websocket(const gateway::HttpRequest& request) override;
   void on_open(gateway::Connection& connection, const gateway::HttpRequest& request) override;
   void on_text(gateway::Connection& connection, std::string_view message) override;

@@ -45,6 +45,7 @@ LIBRARIES = {
     "wslay/": ["relay/gateway"],
     "nlohmann/": ["relay/gateway", "relay/control", "tools"],
     "concurrentqueue/": ["relay/worker"],
+    "prometheus/": ["relay/control"],
     "toml++/": ["relay/control", "tools"],
     "CLI/": ["relay/main.cpp", "tools"],
     "curl/": ["tools"],
