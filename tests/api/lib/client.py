@@ -78,10 +78,10 @@ class Client:
                 response = self.connection.getresponse()
                 data = response.read()
                 break
-            except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
+            except (http.client.HTTPException, OSError) as error:
                 # A connection that was kept may have been closed meanwhile.
                 self.close()
-                if is_fresh or is_last:
+                if is_fresh or is_last or isinstance(error, TimeoutError):
                     raise
         names = {name.lower(): value for name, value in response.getheaders()}
         if response.will_close:
