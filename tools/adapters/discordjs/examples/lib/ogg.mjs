@@ -53,6 +53,7 @@ function* pages(file) {
     const sizes = file.subarray(at + HEADER_BYTES, at + HEADER_BYTES + file[at + 26]);
     const start = at + HEADER_BYTES + sizes.length;
     const length = sizes.reduce((sum, size) => sum + size, 0);
+    if (start + length > file.length) return; // cut off
     yield { serial: file.readUInt32LE(at + 14), sizes, body: file.subarray(start, start + length) };
     at = start + length;
   }
