@@ -149,6 +149,13 @@ inline constexpr int accepts_per_turn_max = 16;
 // 435 us each: 64 under way keep the controller busy for 28 ms at most.
 inline constexpr int handshakes_max = 64;
 
+// --- The application's side ---------------------------------------------------------------------
+
+// Users that are muted or deafened, there or not: 200 B each, 13 MiB.
+inline constexpr std::size_t restraints_max = 65'536;
+// Who is moved gets this long to come to its new channel.
+inline constexpr Duration move_time_max = seconds(10);
+
 // --- Tokens -------------------------------------------------------------------------------------
 
 inline constexpr Duration token_lifetime_max = seconds(3'630);

@@ -60,9 +60,10 @@ void Roster::enter(Session& newcomer) {
     tell_speaking(*other, newcomer);
   }
   others.push_back(&newcomer);
+  if (observer_ != nullptr) observer_->on_joined(newcomer);
 }
 
-void Roster::leave(Session& leaver) {
+void Roster::leave(Session& leaver, EndReason reason, std::optional<gateway::CloseCode> code) {
   const auto found = live_.find(leaver.channel());
   if (found == live_.end() || std::erase(found->second, &leaver) == 0) return;
   const std::string message = gateway::client_disconnect_message(leaver.claims.user_id);
@@ -71,6 +72,7 @@ void Roster::leave(Session& leaver) {
     tell(*other, message);
   }
   if (found->second.empty()) live_.erase(found);
+  if (observer_ != nullptr) observer_->on_left(leaver, reason, code);
 }
 
 void Roster::on_speaking(Session& speaker, std::uint32_t flags) {
@@ -80,6 +82,7 @@ void Roster::on_speaking(Session& speaker, std::uint32_t flags) {
   const auto& others = live(speaker.channel());
   if (std::find(others.begin(), others.end(), &speaker) == others.end()) return;
   for (Session* other : others) tell_speaking(*other, speaker);
+  if (observer_ != nullptr) observer_->on_speaking(speaker);
 }
 
 void Roster::on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack) {

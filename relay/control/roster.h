@@ -9,15 +9,19 @@
 #include <vector>
 
 #include "relay/control/session.h"
+#include "relay/control/session_observer.h"
 
 namespace earshot::control {
 
 class Roster {
  public:
+  // Hears of entries, leaves and speaking flags; it outlives this.
+  void set_observer(SessionObserver* observer) { observer_ = observer; }
+
   // Op 4 is out: the newcomer hears of everybody, and everybody of the newcomer. Once a session.
   void enter(Session& newcomer);
   // Everybody else hears that it has gone. Nothing happens if it was not in.
-  void leave(Session& leaver);
+  void leave(Session& leaver, EndReason reason, std::optional<gateway::CloseCode> code);
   // An op 5 of its own, passed on unless nothing has changed.
   void on_speaking(Session& speaker, std::uint32_t flags);
   // A heartbeat: what it acknowledges need not be kept.
@@ -36,6 +40,7 @@ class Roster {
   void tell_speaking(Session& to, const Session& speaker);
   void tell_state(Session& session);
 
+  SessionObserver* observer_ = nullptr;
   std::map<ChannelKey, std::vector<Session*>> live_;
 };
 

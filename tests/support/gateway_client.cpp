@@ -12,12 +12,18 @@ class GatewayClient::Link final : public gateway::Connection {
   Link(GatewayClient& client, const IpAddress& peer) : client_(client), peer_{peer, 40'000} {}
 
   const Endpoint& peer() const override { return peer_; }
+  void respond(const gateway::HttpResponse&) override { RELAY_CHECK(false && "nothing is owed"); }
+  bool begin_stream(const gateway::HttpResponse&) override { return false; }
+  bool send_stream(std::string_view) override { return false; }
+  void end_stream() override {}
   void send_text(std::string_view message) override {
     if (!client_.is_open()) return;
     sent_ += message.size() + frame_overhead;
     client_.on_text(message);
   }
-  void send_binary(std::string_view) override { RELAY_CHECK(false && "nothing binary is ever sent"); }
+  void send_binary(std::string_view) override {
+    RELAY_CHECK(false && "nothing binary is ever sent");
+  }
   void close(std::uint16_t code, std::string_view reason) override {
     RELAY_CHECK(reason.size() <= 123);  // RFC 6455 s5.5
     if (client_.is_open()) client_.close_code = code;
@@ -26,6 +32,7 @@ class GatewayClient::Link final : public gateway::Connection {
   std::size_t send_queue_bytes() const override { return 0; }
   std::uint64_t sent_position() const override { return sent_; }
   std::uint64_t acknowledged_position() const override { return acknowledged_.value_or(sent_); }
+  std::optional<Duration> round_trip() const override { return client_.round_trip; }
 
   void set_acknowledging(bool is_acknowledging) {
     acknowledged_ = is_acknowledging ? std::nullopt : std::optional(sent_);
@@ -71,7 +78,7 @@ void GatewayClient::send_binary(std::string_view message) {
 }
 
 gateway::HttpResponse GatewayClient::request(const gateway::HttpRequest& request) {
-  return events_.on_request(*connection_, request);
+  return events_.on_request(*connection_, request).value();
 }
 
 void GatewayClient::send(const Json& message) {
