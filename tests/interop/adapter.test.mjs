@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { EarshotNode, adapterCreator } from '../../tools/adapters/discordjs/index.js';
 import { FakeApi, KEY, json, problem } from './lib/fake_api.mjs';
-import { makeId, nothingUncaught, sleep, until } from './lib/room.mjs';
+import { makeId, nothingUncaught, until } from './lib/room.mjs';
 
 const GONE = 'https://127.0.0.1:1'; // nothing listens there
 
@@ -141,7 +141,7 @@ describe('joins and leaves', { concurrency: true }, () => {
     await until('it left', () => api.sessions.size === 0);
     assert.deepEqual(api.requests.slice(1), [`GET ${participant('7')}`, `DELETE ${participant('7')}`]);
     it.ask(null);
-    await sleep(50);
+    await api.settle();
     assert.equal(api.requests.length, 3, 'it left twice');
   });
 
@@ -155,7 +155,7 @@ describe('joins and leaves', { concurrency: true }, () => {
     api.sessions.set(participant('7'), 'of another process');
     it.ask(null);
     await until('it asked again', () => api.requests.length === 4);
-    await sleep(50);
+    await api.settle();
     assert.equal(api.sessions.get(participant('7')), 'of another process');
     assert.deepEqual(it.errors, []);
   });
@@ -177,7 +177,7 @@ describe('joins and leaves', { concurrency: true }, () => {
     it.ask(null);
     await until('it leaves', () => answer);
     it.ask('7');
-    await sleep(100);
+    await api.settle();
     assert.equal(api.joins.length, 1);
     answer();
     await until('it has joined again', () => it.servers.length === 2);
@@ -194,7 +194,7 @@ describe('joins and leaves', { concurrency: true }, () => {
     await until('it was told where', () => it.servers.length === 1);
     assert.equal(it.states[0].channel_id, '8');
     answer();
-    await sleep(50);
+    await api.settle();
     assert.equal(it.servers.length, 1);
     assert.deepEqual(it.errors, []);
   });
@@ -208,7 +208,7 @@ describe('joins and leaves', { concurrency: true }, () => {
     it.ask(null);
     it.adapter.destroy();
     answer();
-    await sleep(50);
+    await api.settle();
     assert.deepEqual([it.servers, it.errors, api.requests], [[], [], ['POST /v1/joins']]);
     assert.equal(it.ask('7'), false);
   });
@@ -258,7 +258,7 @@ describe('moves', { concurrency: true }, () => {
     await it.join('7');
     await api.emit('left', left('taken_over'));
     await api.emit('voice_server_update', moved('8'));
-    await sleep(50);
+    await api.settle();
     assert.equal(it.servers.length, 1);
   });
 
@@ -271,7 +271,7 @@ describe('moves', { concurrency: true }, () => {
     await until('it was told', () => second.servers.length === 2);
     assert.equal(first.servers.length, 1);
     first.adapter.destroy();
-    await sleep(50);
+    await api.settle();
     assert.deepEqual([api.streams.length, api.streams[0].destroyed], [1, false]);
     second.adapter.destroy();
     await until('it ended', () => api.streams[0].destroyed);
@@ -282,7 +282,7 @@ describe('moves', { concurrency: true }, () => {
     const it = library();
     await it.join('7');
     await api.emit('node', { state: 'ready' });
-    await sleep(50);
+    await api.settle();
     api.streams[0].destroy();
     await until('it follows again', () => api.streams.length === 2);
     assert.deepEqual(api.streams.map(({ lastId }) => lastId), [undefined, 'boot-1']);

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { EarshotNode } from '../../../tools/adapters/discordjs/index.js';
 import { until } from './room.mjs';
 
 const { EARSHOT_STATE: state } = process.env;
@@ -40,6 +41,7 @@ export class FakeApi {
     for await (const chunk of request) chunks.push(chunk);
     if (headers.authorization !== `Bearer ${KEY}`) return problem(response, 401, 'unauthorized', 'no such key');
     if (url === '/v1/events') return this.#openStream(headers, response);
+    if (url === '/settle') return response.writeHead(204).end();
     this.requests.push(`${method} ${url}`);
     if (method === 'POST') this.joins.push(JSON.parse(Buffer.concat(chunks)));
     (this.answers.shift() ?? this.usually)(request, response);
@@ -60,6 +62,12 @@ export class FakeApi {
     const ids = { guild_id: server_id, server_id, channel_id, user_id, session_id };
     this.sessions.set(`/v1/servers/${server_id}/channels/${channel_id}/participants/${user_id}`, session_id);
     json(response, 201, { ...ids, token: `token of ${session_id}`, endpoint: 'relay:443', expires_at: 2_000_000_000 });
+  }
+
+  // Resolves when whatever its client had begun before must have come, and the answers must have come back.
+  async settle() {
+    const node = new EarshotNode({ api: this.url, key: KEY });
+    for (let i = 0; i < 3; ++i) await node.request('GET', '/settle');
   }
 
   #openStream(headers, response) {
