@@ -75,7 +75,7 @@ export class FakeApi {
     this.streams.push(response);
     if (this.eventStatus !== 200) return problem(response, this.eventStatus, 'forbidden', 'not with this key');
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.write(': ping\n\n');
+    response.write(`id: boot-${this.#lastEvent}\n\n: ping\n\n`);
   }
 
   // To the newest stream, in two pieces.

@@ -40,7 +40,7 @@ export class EventStream {
       if (signal.aborted) return;
       this.#pauseMs = PAUSE_MS_MIN;
       this.#lastId = event.id ?? this.#lastId;
-      onEvent(event);
+      if (event.name) onEvent(event);
     }
   }
 }
@@ -57,7 +57,9 @@ async function* parseEvents(chunks) {
       if (name === 'data') fields.data += value;
       else if (name === 'id' || name === 'event') fields[name] = value;
       if (line !== '') continue;
-      if (fields.data !== '') yield { id: fields.id, name: fields.event, data: JSON.parse(fields.data) };
+      const { id, event, data } = fields;
+      if (data !== '') yield { id, name: event, data: JSON.parse(data) };
+      else if (id !== undefined) yield { id };
       fields = { data: '' };
     }
   }
