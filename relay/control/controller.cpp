@@ -175,6 +175,7 @@ Result<void> Controller::State::open_workers() {
   media = {media_address(config, interface_addresses()), workers->bound().port};
 
   commands = std::make_unique<Commands>(*workers);
+  commands->on_ready([this] { uv_async_send(&wake); });
   MembershipOptions membership_options;
   membership_options.node = config.node_id;
   membership_options.channel_participants_per_worker_max =
