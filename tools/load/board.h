@@ -31,6 +31,8 @@ struct PhaseResults {
   std::uint64_t flood_sent = 0;  // datagrams or connections
   std::int64_t lag_max_ns = 0;   // how far behind its plan this process has sent
   std::uint64_t moves = 0;
+  std::uint64_t introductions = 0;  // participants that sessions were told of by op 11
+  std::uint64_t retries = 0;  // attempts to come in that failed, and were repeated
 };
 
 enum class Order : std::uint8_t { none, join, cut, come_back, vanish, start, stop, quit };
@@ -41,7 +43,6 @@ struct Seat {
   std::atomic<std::uint64_t> done{0};   // the last order that is carried out
   std::atomic<std::uint32_t> live{0};   // sessions in their channel now
   std::atomic<std::uint32_t> lost{0};   // ended while live without our doing
-  std::atomic<std::uint32_t> retries{0};
   std::atomic<std::uint32_t> resumes_refused{0};
   std::atomic<std::uint32_t> last_close_code{0};
   std::array<PhaseResults, phases_max> phases;

@@ -158,6 +158,8 @@ PhaseResults Leader::results(std::span<const std::size_t> seats, std::size_t pha
     sum.flood_sent += one.flood_sent;
     sum.lag_max_ns = std::max(sum.lag_max_ns, one.lag_max_ns);
     sum.moves += one.moves;
+    sum.introductions += one.introductions;
+    sum.retries += one.retries;
   }
   return sum;
 }

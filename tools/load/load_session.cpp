@@ -13,7 +13,9 @@ namespace {
 
 // For each answer the relay owes; the last of a crowd waits long for its turn.
 constexpr Duration step_time_max = seconds(30);
+// 1 s, then twice as long each time, and everybody a little else: as clients back off.
 constexpr Duration retry_delay = milliseconds(1'000);
+constexpr int retry_doublings_max = 4;
 constexpr Duration discovery_retry = milliseconds(500);
 constexpr std::uint16_t session_invalid = 4006;
 // Heartbeats carry when, and in which phase, they were sent.
@@ -27,6 +29,15 @@ std::int64_t number_after(std::string_view text, std::string_view name) {
   std::int64_t value = -1;
   std::from_chars(text.data() + at + name.size(), text.data() + text.size(), value);
   return value;
+}
+
+// Of the one list in an op 11.
+std::uint64_t count_ids(std::string_view text) {
+  const auto begin = text.find('[');
+  const auto end = text.rfind(']');
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin + 2) return 0;
+  const std::string_view list = text.substr(begin, end - begin);
+  return 1 + static_cast<std::uint64_t>(std::count(list.begin(), list.end(), ','));
 }
 
 }  // namespace
@@ -81,11 +92,14 @@ void LoadSession::connect() {
 }
 
 void LoadSession::retry() {
-  shared_.seat.retries.fetch_add(1, std::memory_order_relaxed);
+  ++shared_.results().retries;
   socket_.reset();
   state_ = State::idle;
   ++alarm_serials_[static_cast<std::size_t>(Alarm::step)];
-  set_alarm(Alarm::retry, retry_delay);
+  const std::uint64_t scatter = hash(Endpoint{{}, 0}, reinterpret_cast<std::uintptr_t>(this)) % 512;
+  set_alarm(Alarm::retry, retry_delay *
+                              (std::int64_t{1} << std::min(attempts_++, retry_doublings_max)) *
+                              static_cast<std::int64_t>(512 + scatter) / std::int64_t{1'024});
 }
 
 void LoadSession::set_alarm(Alarm alarm, Duration delay) {
@@ -147,6 +161,7 @@ void LoadSession::on_text(std::string_view text) {
   if (text.starts_with("{\"op\":6,")) return on_heartbeat_ack(text);
   const std::int64_t seq = number_after(text, ",\"seq\":");
   if (seq >= 0) seq_ = seq;
+  if (op == 11) shared_.results().introductions += count_ids(text);
   const bool concerns_us = op == 2 || op == 4 || op == 8 || op == 9;
   if (!concerns_us) return;
   if (const auto message = client::parse_message(text)) on_message(*message);
@@ -201,6 +216,7 @@ void LoadSession::select() {
 void LoadSession::on_live() {
   state_ = State::live;
   was_live_ = true;
+  attempts_ = 0;
   ++lives_;
   ++alarm_serials_[static_cast<std::size_t>(Alarm::step)];
   shared_.results().join.record(monotonic_now() - began_at_);

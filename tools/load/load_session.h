@@ -94,6 +94,7 @@ class LoadSession final : GatewaySocketEvents, Timed {
   bool was_live_ = false;
   bool is_anew_ = true;  // not a repetition of a failed attempt
   std::uint32_t lives_ = 0;
+  int attempts_ = 0;  // in a row that failed
   std::array<std::uint32_t, 4> alarm_serials_{};
   std::int64_t seq_ = -1;
   Ssrc ssrc_;

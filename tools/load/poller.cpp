@@ -6,10 +6,16 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <span>
 
 #include "relay/base/check.h"
 
 namespace earshot::load {
+namespace {
+
+constexpr std::size_t patient_per_turn = 8;
+
+}  // namespace
 
 Time monotonic_now() {
   timespec now{};
@@ -46,9 +52,20 @@ void Poller::turn(Duration limit) {
   const timespec timeout{wait.ns / 1'000'000'000, wait.ns % 1'000'000'000};
   std::array<epoll_event, 256> events;
   const int count = epoll_pwait2(descriptor_, events.data(), events.size(), &timeout, nullptr);
-  for (int i = 0; i < count; ++i) {
-    const epoll_event& event = events[static_cast<std::size_t>(i)];
-    static_cast<Watched*>(event.data.ptr)->on_ready(event.events);
+  const auto ready = std::span(events).first(static_cast<std::size_t>(std::max(count, 0)));
+  std::array<const epoll_event*, patient_per_turn> patient;
+  std::size_t patient_count = 0;
+  for (const epoll_event& event : ready) {
+    auto& watched = *static_cast<Watched*>(event.data.ptr);
+    if (watched.is_urgent()) {
+      watched.on_ready(event.events);
+    } else if (patient_count < patient.size()) {
+      patient[patient_count++] = &event;
+    }
+  }
+  // The rest is ready again next time.
+  for (std::size_t i = 0; i < patient_count; ++i) {
+    static_cast<Watched*>(patient[i]->data.ptr)->on_ready(patient[i]->events);
   }
   const Time due = monotonic_now();
   while (!calls_.empty() && calls_.top().at <= due) {

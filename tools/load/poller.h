@@ -15,6 +15,8 @@ Time monotonic_now();
 class Watched {
  public:
   virtual void on_ready(std::uint32_t events) = 0;
+  // What is not urgent is done a little at a time, when everything else is done.
+  virtual bool is_urgent() const { return true; }
 
  protected:
   ~Watched() = default;

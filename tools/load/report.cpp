@@ -102,6 +102,9 @@ void Report::print(std::FILE* out) const {
                    static_cast<unsigned long long>(r.packets_not_authentic),
                    static_cast<double>(r.lag_max_ns) / 1e6);
     }
+    if (r.retries > 0) {
+      std::fprintf(out, "    retries    %llu\n", static_cast<unsigned long long>(r.retries));
+    }
     if (r.flood_sent > 0) {
       std::fprintf(out, "    flood      %llu sent, %.0f a second\n",
                    static_cast<unsigned long long>(r.flood_sent),
@@ -136,6 +139,8 @@ nlohmann::json Report::json() const {
                              {"latency", to_json(r.latency)},
                              {"moved", to_json(r.moved)},
                              {"moves", r.moves},
+                             {"retries", r.retries},
+                             {"introductions", r.introductions},
                              {"packets_sent", r.packets_sent},
                              {"packets_expected", r.packets_expected},
                              {"packets_received", r.packets_received},

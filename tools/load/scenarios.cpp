@@ -143,7 +143,15 @@ class Run {
   }
   void tell_counts(const std::string& group, const Seats& seats) {
     if (seats.empty()) return;
-    report_.add_figure(group + ": attempts that were repeated", sum(seats, &Seat::retries), "");
+    double retries = 0;
+    for (std::size_t p = 0; p < leader_.phases().size(); ++p) {
+      retries += static_cast<double>(leader_.results(seats, p).retries);
+    }
+    report_.add_figure(group + ": attempts that were repeated", retries, "");
+    for (const std::size_t s : seats) {
+      const std::uint32_t code = leader_.seat(s).last_close_code;
+      if (code != 0) report_.add_figure(group + ": last close code", code, "");
+    }
     report_.add_figure(group + ": sessions lost while live", sum(seats, &Seat::lost), "");
     report_.add_figure(group + ": resumes refused", sum(seats, &Seat::resumes_refused), "");
     for (const std::size_t s : seats) {
