@@ -308,6 +308,7 @@ void Controller::State::stop() {
   listeners_left = 2;
   api->begin_stop();
   feed->on_node_state("stopping");
+  sessions->tell_stopping();
   const auto going_away = static_cast<std::uint16_t>(gateway::CloseCode::going_away);
   gateway_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
   admin_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });

@@ -179,6 +179,7 @@ TEST_CASE("a join has a token that identifies, in the shape of a voice server up
   CHECK(shown.at("grants") == Json{{"speak", false},
                                    {"listen", true},
                                    {"priority", true},
+                                   {"require_e2ee", false},
                                    {"max_bitrate", 64'000},
                                    {"late_ms_max", 120}});
 }
