@@ -175,6 +175,7 @@ Result<void> Controller::State::open_workers() {
   media = {media_address(config, interface_addresses()), workers->bound().port};
 
   commands = std::make_unique<Commands>(*workers);
+  commands->on_ready([this] { uv_async_send(&wake); });
   MembershipOptions membership_options;
   membership_options.node = config.node_id;
   membership_options.channel_participants_per_worker_max =
@@ -307,6 +308,7 @@ void Controller::State::stop() {
   listeners_left = 2;
   api->begin_stop();
   feed->on_node_state("stopping");
+  sessions->tell_stopping();
   const auto going_away = static_cast<std::uint16_t>(gateway::CloseCode::going_away);
   gateway_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
   admin_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });

@@ -1,6 +1,7 @@
 #include "relay/control/roster.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "relay/base/check.h"
 
@@ -73,6 +74,15 @@ void Roster::leave(Session& leaver, EndReason reason, std::optional<gateway::Clo
   }
   if (found->second.empty()) live_.erase(found);
   if (observer_ != nullptr) observer_->on_left(leaver, reason, code);
+}
+
+void Roster::tell_stopping() {
+  SessionObserver* const observer = std::exchange(observer_, nullptr);
+  if (observer == nullptr) return;
+  for (const auto& [channel, sessions] : live_) {
+    for (const Session* session : sessions)
+      observer->on_left(*session, EndReason::stopping, gateway::CloseCode::going_away);
+  }
 }
 
 void Roster::on_speaking(Session& speaker, std::uint32_t flags) {

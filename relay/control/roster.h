@@ -22,6 +22,8 @@ class Roster {
   void enter(Session& newcomer);
   // Everybody else hears that it has gone. Nothing happens if it was not in.
   void leave(Session& leaver, EndReason reason, std::optional<gateway::CloseCode> code);
+  // The node stops: for the observer everybody has left, and it hears no more.
+  void tell_stopping();
   // An op 5 of its own, passed on unless nothing has changed.
   void on_speaking(Session& speaker, std::uint32_t flags);
   // A heartbeat: what it acknowledges need not be kept.

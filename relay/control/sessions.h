@@ -84,6 +84,8 @@ class Sessions final : public gateway::ConnectionEvents {
   // --- From the application (sessions_application.cpp) ---
   // Hears what becomes of sessions; it outlives this.
   void set_observer(SessionObserver* observer) { roster_.set_observer(observer); }
+  // The node stops: as far as the observer is concerned, every session ends now.
+  void tell_stopping() { roster_.tell_stopping(); }
   // Whether or not that user is there now; what is left out stays. `done`: nothing comes from
   // (mute) or goes to (deafen) it any more, after the silence that ends its stream. False, and
   // nothing happens, when limits::restraints_max users are restrained already.

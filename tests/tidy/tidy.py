@@ -46,8 +46,9 @@ LIBRARIES = {
     "nlohmann/": ["relay/gateway", "relay/control", "tools"],
     "concurrentqueue/": ["relay/worker"],
     "prometheus/": ["relay/control"],
-    "toml++/": ["relay/control"],
+    "toml++/": ["relay/control", "tools"],
     "CLI/": ["relay/main.cpp", "tools"],
+    "curl/": ["tools"],
 }
 
 LINES_MAX = 600  # of a file in relay/
