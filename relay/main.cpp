@@ -49,7 +49,7 @@ void print_ready(const control::NodeEndpoints& at, const std::string& ca) {
 
 // Until SIGINT or SIGTERM.
 int run(const control::Config& config, const std::string& announced_ca) {
-  control::start_log(config.log_level);
+  control::log::start(config.log_level, config.log_addresses);
   raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);
   uv_loop_t* const loop = uv_default_loop();
@@ -57,7 +57,7 @@ int run(const control::Config& config, const std::string& announced_ca) {
   if (!created) return fail(created.error().text);
   control::Controller& controller = *created.value();
 
-  uv_signal_t signals[2];
+  uv_signal_t signals[3];
   for (auto& handle : signals) {
     uv_signal_init(loop, &handle);
     handle.data = &controller;
@@ -67,13 +67,17 @@ int run(const control::Config& config, const std::string& announced_ca) {
   };
   uv_signal_start(&signals[0], on_signal, SIGINT);
   uv_signal_start(&signals[1], on_signal, SIGTERM);
+  uv_signal_start(
+      &signals[2],
+      [](uv_signal_t* handle, int) { static_cast<control::Controller*>(handle->data)->reload(); },
+      SIGHUP);
   for (auto& handle : signals) uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
 
   print_ready(controller.endpoints(), announced_ca);
   uv_run(loop, UV_RUN_DEFAULT);
   for (auto& handle : signals) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);
   uv_run(loop, UV_RUN_DEFAULT);
-  spdlog::info("stopped");
+  control::log::info("node_stopped");
   return 0;
 }
 

@@ -157,6 +157,37 @@ inline constexpr int accepts_per_turn_max = 16;
 // 435 us each: 64 under way keep the controller busy for 28 ms at most.
 inline constexpr int handshakes_max = 64;
 
+// --- The application's side ---------------------------------------------------------------------
+
+// Users that are muted or deafened, there or not: 200 B each, 13 MiB.
+inline constexpr std::size_t restraints_max = 65'536;
+// Who is moved gets this long to come to its new channel.
+inline constexpr Duration move_time_max = seconds(10);
+
+// --- Events for the application -----------------------------------------------------------------
+
+// About 320 bytes each: 50 minutes of a node with 20 events/s, 50 s of one with 1,000.
+inline constexpr std::size_t events_kept_max = 65'536;
+inline constexpr std::size_t event_bytes_kept_max = 16 << 20;
+// The largest holds a token and ids.
+inline constexpr std::size_t event_size_max = 16 * 1'024;
+// An event that holds a token is kept only as long as somebody who lost the connection needs to
+// come back.
+inline constexpr Duration event_secret_kept = seconds(60);
+// Matching and sealing for one stream takes about 5 us: 1,000 events/s to 64 streams take a third
+// of the controller at worst; what happens in one turn of the loop is sealed as one.
+inline constexpr std::size_t event_subscribers_max = 64;
+// 64 KiB for each round trip are 640 KB/s at 100 ms: twice what 1,000 events/s need.
+inline constexpr std::size_t event_queue_bytes = 64 * 1'024;
+static_assert(event_queue_bytes + 2 * event_size_max + 4'096 <= send_queue_bytes_max,
+              "a piece and the last word fit");
+static_assert(event_bytes_kept_max > 2 * event_size_max);
+inline constexpr Duration event_ping_interval = seconds(15);
+// Who has not taken what was queued for it by then reads nothing, or less than 2 KiB/s.
+inline constexpr Duration event_read_time_max = seconds(30);
+// Streams of a node that stops end when nothing has happened for so long.
+inline constexpr Duration event_stop_quiet = milliseconds(500);
+
 // --- Tokens -------------------------------------------------------------------------------------
 
 inline constexpr Duration token_lifetime_max = seconds(3'630);

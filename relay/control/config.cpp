@@ -254,6 +254,11 @@ Complaint check_cluster_name(const std::string& name) {
   return "must be 1 to 64 printable ASCII characters";
 }
 
+Complaint check_log_addresses(const std::string& form) {
+  if (form == "short" || form == "full") return std::nullopt;
+  return R"(must be "short" or "full")";
+}
+
 Complaint check_region(const std::string& name) {
   return name.empty() ? std::nullopt : check_cluster_name(name);
 }
@@ -328,7 +333,10 @@ const std::vector<Key>& keys() {
       integer("gateway.bad_tokens_per_address_max", &C::gateway_bad_tokens_per_address_max, 0,
               1'000'000, "Refused tokens in a row before an address is slowed down."),
       endpoints("admin.listen", &C::admin_listen,
-                "Where the application's side listens (TLS); serves /healthz."),
+                "Where the HTTP API for the application listens (TLS)."),
+      file("admin.keys_file", &C::admin_keys_file,
+           "TOML file with the keys that open the API (earshot key makes them); empty: none does. "
+           "Reread on SIGHUP."),
       {"tokens.keys",
        "Keys that sign join tokens: { id, alg = \"HS256\" | \"EdDSA\", file }; a file holds one "
        "line of base64url. At least one.",
@@ -339,7 +347,10 @@ const std::vector<Key>& keys() {
       {"node.id", "This node's number in its cluster, 0 to 1023; 0: on its own.", read_node_id,
        [](const Config& config) { return std::to_string(config.node_id.value); }},
       text("node.region", &C::node_region, check_region, "Placement label; empty: none."),
-      text("log.level", &C::log_level, check_log_level, "debug, info, warn or error."),
+      text("log.level", &C::log_level, check_log_level,
+           "debug, info, warn or error; the ids of people are written at debug only."),
+      text("log.addresses", &C::log_addresses, check_log_addresses,
+           "Clients' addresses: short (IPv4 as its /24, IPv6 as its /48) or full."),
   };
   return table;
 }

@@ -45,6 +45,7 @@ struct Config {
   std::size_t gateway_bad_tokens_per_address_max = 10;
 
   std::vector<Endpoint> admin_listen{{make_v4(127, 0, 0, 1), 8445}};
+  std::string admin_keys_file;
 
   std::vector<TokenKeyEntry> tokens_keys;
 
@@ -53,6 +54,7 @@ struct Config {
   std::string node_region;
 
   std::string log_level = "info";
+  std::string log_addresses = "short";
 };
 
 struct ConfigSource {

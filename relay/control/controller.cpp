@@ -9,7 +9,10 @@
 
 #include "crypto/keys.h"
 #include "relay/base/check.h"
-#include "relay/control/admin_endpoint.h"
+#include "relay/control/api.h"
+#include "relay/control/event_feed.h"
+#include "relay/control/event_hub.h"
+#include "relay/control/listener_watch.h"
 #include "relay/control/log.h"
 #include "relay/control/media_address.h"
 #include "relay/control/sessions.h"
@@ -47,6 +50,11 @@ Result<std::vector<gateway::TokenKey>> read_token_keys(const Config& config) {
   return keys;
 }
 
+Result<ApiKeys> read_api_keys(const Config& config) {
+  if (config.admin_keys_file.empty()) return ApiKeys{};
+  return ApiKeys::load(config.admin_keys_file);
+}
+
 std::vector<crypto::AeadMode> available_modes(const Config& config) {
   std::vector<crypto::AeadMode> modes = config.media_encryption_modes;
   std::erase_if(modes, [](crypto::AeadMode mode) { return !crypto::is_available(mode); });
@@ -61,12 +69,14 @@ std::uint64_t random_seed() {
   return seed;
 }
 
+std::int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 Clock system_clock() {
-  return {io::monotonic_now, [] {
-            return std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                .count();
-          }};
+  return {io::monotonic_now, [] { return unix_ms() / 1'000; }};
 }
 
 // What another machine would have to use to reach a wildcard address is not known here.
@@ -90,7 +100,11 @@ struct Controller::State {
   Result<void> open_workers();
   Result<void> open_listeners();
   void on_wake();
+  void on_sweep();
   void start_ticking();
+  void open_api(ApiKeys keys);
+  void add_metrics(NodeMetrics& metrics) const;
+  void reload();
   void stop();
   void on_listener_stopped();
   void close_handles();
@@ -106,10 +120,15 @@ struct Controller::State {
   std::unique_ptr<Membership> membership;
   std::unique_ptr<gateway::TokenVerifier> verifier;
   std::unique_ptr<Sessions> sessions;
-  AdminEndpoint admin_endpoint;
+  std::unique_ptr<EventHub> events;
+  std::unique_ptr<EventFeed> feed;
+  std::unique_ptr<Api> api;
   std::unique_ptr<gateway::Listener> gateway_listener;
   std::unique_ptr<gateway::Listener> admin_listener;
+  ListenerWatch gateway_watch{"gateway"};
+  ListenerWatch admin_watch{"admin"};
   Endpoint media;
+  Time started_at = io::monotonic_now();
   int listeners_left = 0;
   bool is_stopping = false;
   bool are_handles_closed = false;
@@ -121,6 +140,7 @@ Result<void> check_files(const Config& config) {
     return tls.error();
   }
   if (auto keys = read_token_keys(config); !keys) return keys.error();
+  if (auto keys = read_api_keys(config); !keys) return keys.error();
   return {};
 }
 
@@ -132,8 +152,9 @@ Result<void> Controller::State::open() {
   if (auto opened = open_listeners(); !opened) return opened.error();
   const auto interval = static_cast<std::uint64_t>(limits::sweep_interval.ms());
   uv_timer_start(
-      &sweep, [](uv_timer_t* handle) { static_cast<State*>(handle->data)->sessions->on_sweep(); },
-      interval, interval);
+      &sweep, [](uv_timer_t* handle) { static_cast<State*>(handle->data)->on_sweep(); }, interval,
+      interval);
+  feed->on_node_state("ready");
   report();
   return {};
 }
@@ -154,6 +175,7 @@ Result<void> Controller::State::open_workers() {
   media = {media_address(config, interface_addresses()), workers->bound().port};
 
   commands = std::make_unique<Commands>(*workers);
+  commands->on_ready([this] { uv_async_send(&wake); });
   MembershipOptions membership_options;
   membership_options.node = config.node_id;
   membership_options.channel_participants_per_worker_max =
@@ -181,31 +203,74 @@ Result<void> Controller::State::open_listeners() {
   if (!opened) return Error{"gateway.listen: " + opened.error().text};
   gateway_listener = std::move(opened.value());
 
+  auto api_keys = read_api_keys(config);
+  if (!api_keys) return api_keys.error();
+  open_api(std::move(api_keys.value()));
   gateway::ListenerOptions admin_options;
   admin_options.endpoints = config.admin_listen;
-  auto admin = gateway::Listener::create(loop, admin_options, tls.value(), admin_endpoint);
+  auto admin = gateway::Listener::create(loop, admin_options, tls.value(), *api);
   if (!admin) return Error{"admin.listen: " + admin.error().text};
   admin_listener = std::move(admin.value());
   return {};
 }
 
+void Controller::State::open_api(ApiKeys keys) {
+  ApiOptions options;
+  options.labels = {EARSHOT_VERSION, config.node_id, config.node_region, config.cluster_name};
+  options.endpoint = config.gateway_endpoint.empty()
+                         ? reachable(gateway_listener->bound().front()).to_string()
+                         : config.gateway_endpoint;
+  options.media = media;
+  options.keys = std::move(keys);
+  events = std::make_unique<EventHub>(random_seed());
+  feed = std::make_unique<EventFeed>(*events, unix_ms);
+  sessions->set_observer(feed.get());
+  api = std::make_unique<Api>(
+      std::move(options), Api::Parts{*sessions, *membership, *commands, *verifier, *events, *feed,
+                                     [this](NodeMetrics& m) { add_metrics(m); }});
+}
+
+void Controller::State::add_metrics(NodeMetrics& metrics) const {
+  metrics.uptime = io::monotonic_now() - started_at;
+  metrics.is_secret_memory_locked = workers->is_secret_memory_locked();
+  metrics.listeners.push_back(
+      {"gateway", gateway_listener->counters(), gateway_listener->connections_count()});
+  metrics.listeners.push_back(
+      {"admin", admin_listener->counters(), admin_listener->connections_count()});
+}
+
+void Controller::State::reload() {
+  const auto tell = [](const auto& result) {
+    if (!result) log::error("reload_failed", {{"reason", result.error().text}});
+    return result.ok();
+  };
+  if (auto keys = read_api_keys(config); tell(keys)) api->set_keys(std::move(keys.value()));
+  if (auto keys = read_token_keys(config); tell(keys)) verifier->set_keys(std::move(keys.value()));
+  auto tls = gateway::TlsContext::make_server(config.gateway_tls_cert, config.gateway_tls_key);
+  if (tell(tls)) {
+    gateway_listener->set_tls_context(tls.value());
+    admin_listener->set_tls_context(std::move(tls.value()));
+  }
+  log::info("reloaded");
+}
+
 void Controller::State::report() const {
-  spdlog::info("node {} of {} listens: gateway {}, media {}, {} worker(s)", config.node_id.value,
-               config.cluster_name, gateway_listener->bound().front().to_string(),
-               workers->bound().to_string(), workers->size());
+  log::info("node_started", {{"version", EARSHOT_VERSION},
+                             {"node", config.node_id.value},
+                             {"cluster", config.cluster_name},
+                             {"region", config.node_region},
+                             {"gateway", log::Own{gateway_listener->bound().front()}},
+                             {"media", log::Own{workers->bound()}},
+                             {"admin", log::Own{admin_listener->bound().front()}},
+                             {"workers", workers->size()}});
   if (media.ip.is_private() && !config.media_loopback_only) {
-    spdlog::warn(
-        "clients are told to send media to {}, a private address: set "
-        "media.advertise_ipv4 if they come from elsewhere",
-        media.ip.to_string());
+    log::warn("media_address_is_private", {{"media", log::Own{media}}});
   }
-  if (!workers->is_secret_memory_locked()) {
-    spdlog::warn("keys are not locked in memory and may reach swap: raise RLIMIT_MEMLOCK");
-  }
+  if (!workers->is_secret_memory_locked()) log::warn("keys_are_not_locked");
   if (std::find(config.media_encryption_modes.begin(), config.media_encryption_modes.end(),
                 crypto::AeadMode::aes256_gcm_rtpsize) != config.media_encryption_modes.end() &&
       !crypto::is_available(crypto::AeadMode::aes256_gcm_rtpsize)) {
-    spdlog::warn("this CPU has no AES instructions: only XChaCha20 is offered");
+    log::warn("aes_is_missing");
   }
 }
 
@@ -214,6 +279,14 @@ void Controller::State::on_wake() {
   Event event;
   while (workers->poll_event(event)) sessions->on_event(event);
   start_ticking();
+}
+
+void Controller::State::on_sweep() {
+  sessions->on_sweep();
+  events->on_timeout(io::monotonic_now());
+  const Time now = io::monotonic_now();
+  gateway_watch.look(now, gateway_listener->counters());
+  admin_watch.look(now, admin_listener->counters());
 }
 
 void Controller::State::start_ticking() {
@@ -230,7 +303,12 @@ void Controller::State::start_ticking() {
 
 void Controller::State::stop() {
   if (std::exchange(is_stopping, true)) return;
+  log::info("node_stopping", {{"sessions", sessions->sessions_count()},
+                              {"connections", gateway_listener->connections_count()}});
   listeners_left = 2;
+  api->begin_stop();
+  feed->on_node_state("stopping");
+  sessions->tell_stopping();
   const auto going_away = static_cast<std::uint16_t>(gateway::CloseCode::going_away);
   gateway_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
   admin_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
@@ -269,6 +347,10 @@ Result<std::unique_ptr<Controller>> Controller::create(uv_loop_t* loop, const Co
 NodeEndpoints Controller::endpoints() const {
   return {reachable(state_->gateway_listener->bound().front()), state_->media,
           reachable(state_->admin_listener->bound().front())};
+}
+
+void Controller::reload() {
+  state_->reload();
 }
 
 void Controller::stop() {

@@ -34,6 +34,9 @@ class Controller {
   Controller& operator=(const Controller&) = delete;
 
   NodeEndpoints endpoints() const;
+  // Reads again what the configuration names: API keys, token keys, certificate. What cannot be
+  // read stays as it was, and is told in the log.
+  void reload();
   // Closes every session with 1001, then everything else; the loop ends when all of it is gone.
   // Within 2.5 s. Idempotent.
   void stop();

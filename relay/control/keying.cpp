@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "relay/base/limits.h"
+#include "relay/control/log.h"
 
 namespace earshot::control {
 namespace {
@@ -79,6 +80,16 @@ void Keying::on_installed(Session& session) {
   session.client->rules.on_established();
   send_description(session);
   roster_.enter(session);
+  if (!std::exchange(session.is_joined, true)) {
+    log::info("session_joined", {{"session", session.id},
+                                 {"server", session.claims.server_id},
+                                 {"channel", session.claims.channel_id},
+                                 {"ssrc", session.ssrc.value},
+                                 {"version", session.version},
+                                 {"mode", crypto::name(session.mode)},
+                                 {"peer", session.signalling_peer},
+                                 {"user", log::Person{session.claims.user_id}}});
+  }
   if (auto select = std::exchange(session.next_select, std::nullopt)) {
     on_select_protocol(session, *select);
   }

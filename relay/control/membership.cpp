@@ -72,6 +72,10 @@ std::size_t Membership::capacity() const {
   return workers_.size() * options_.sessions_per_worker_max;
 }
 
+std::size_t Membership::participants_on(WorkerIndex worker) const {
+  return workers_[worker.value].slots_taken;
+}
+
 // A channel's own workers first, in the order of their index; else the worker with the most free
 // slots.
 std::optional<WorkerIndex> Membership::place(const Channel* channel) const {
@@ -122,7 +126,7 @@ Membership::Channel* Membership::find_or_open_channel(const ChannelKey& key) {
 void Membership::open_on_worker(Channel& channel, WorkerIndex worker, Commands::Batch& batch) {
   if ((channel.open_on & bit(worker)) != 0) return;
   channel.open_on |= bit(worker);
-  batch.send(worker, OpenChannel{channel.ref, options_.channel_speakers_max, options_.late_ms_max});
+  batch.send(worker, OpenChannel{channel.ref, speakers_max(channel.key), late_ms_max(channel.key)});
   for (Member* member : channel.members) {
     if (member->is_leaving) continue;
     member->known_on |= bit(worker);
@@ -142,6 +146,8 @@ void Membership::update_workers(Channel& channel, Commands::Batch& batch) {
 }
 
 std::optional<MemberId> Membership::join(const Join& join, std::function<void()> on_open) {
+  const auto bound = settings(join.channel).participants_max;
+  if (bound && participants_count(join.channel) >= *bound) return std::nullopt;
   const auto existing = by_key_.find(join.channel);
   const auto worker = place(existing == by_key_.end() ? nullptr : existing->second);
   if (!worker) return std::nullopt;
@@ -155,6 +161,7 @@ std::optional<MemberId> Membership::join(const Join& join, std::function<void()>
   Member& member = *owned;
   const std::uint16_t index = home.free_slots.front();
   home.free_slots.pop_front();
+  ++home.slots_taken;
   member.slot = {make_ssrc(options_.node, *worker, {index}), {++home.generations[index]}};
   member.channel = channel;
   member.grants = join.grants;
@@ -208,7 +215,9 @@ void Membership::finish_leave(MemberId id, const std::function<void()>& done) {
   Channel& channel = *member.channel;
   for (std::uint8_t w = 0; w < workers_.size(); ++w)
     workers_[w].remote_slots -= member.known_on >> w & 1;
-  workers_[member.worker().value].free_slots.push_back(member.slot.ssrc.slot().value);
+  Worker& home = workers_[member.worker().value];
+  home.free_slots.push_back(member.slot.ssrc.slot().value);
+  --home.slots_taken;
   --channel.participants_count[member.worker().value];
   std::erase(channel.members, &member);
   members_.erase(id);
@@ -227,6 +236,74 @@ void Membership::close_channel(Channel& channel) {
     free_channels_.push_back(index);
   });
 }
+
+// --- What the application sets and sees ---------------------------------------------------------
+
+ChannelSettings Membership::settings(const ChannelKey& key) const {
+  const auto found = settings_.find(key);
+  return found == settings_.end() ? ChannelSettings{} : found->second;
+}
+
+std::uint16_t Membership::speakers_max(const ChannelKey& key) const {
+  return settings(key).speakers_max.value_or(options_.channel_speakers_max);
+}
+
+std::uint16_t Membership::late_ms_max(const ChannelKey& key) const {
+  return settings(key).late_ms_max.value_or(options_.late_ms_max);
+}
+
+bool Membership::set_settings(const ChannelKey& key, const ChannelSettings& settings,
+                              std::function<void()> done) {
+  if (settings == ChannelSettings{}) {
+    settings_.erase(key);
+  } else {
+    if (settings_.size() >= limits::channels_max && !settings_.contains(key)) return false;
+    settings_[key] = settings;
+  }
+  auto batch = commands_.batch();
+  if (const auto open = by_key_.find(key); open != by_key_.end()) {
+    const Channel& channel = *open->second;
+    batch.send(channel.open_on,
+               SetChannelOptions{channel.ref, speakers_max(key), late_ms_max(key)});
+  }
+  batch.then(std::move(done));
+  return true;
+}
+
+std::size_t Membership::participants_count(const ChannelKey& key) const {
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return 0;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      found->second->members, [](const Member* m) { return !m->is_leaving; }));
+}
+
+std::optional<Membership::Listed> Membership::find_channel(const ChannelKey& key) const {
+  const std::size_t count = participants_count(key);
+  if (count == 0 && !settings_.contains(key)) return std::nullopt;
+  return Listed{key, count};
+}
+
+// Both maps are in the same order: a merge.
+std::vector<Membership::Listed> Membership::list(const std::optional<ChannelKey>& after,
+                                                 const std::optional<std::string>& server_id,
+                                                 std::size_t count_max) const {
+  const ChannelKey first = after.value_or(ChannelKey{server_id.value_or(""), ""});
+  auto open = by_key_.upper_bound(first);
+  auto set = settings_.upper_bound(first);
+  std::vector<Listed> listed;
+  while (listed.size() < count_max && (open != by_key_.end() || set != settings_.end())) {
+    const bool is_open_next =
+        set == settings_.end() || (open != by_key_.end() && open->first <= set->first);
+    const ChannelKey key = is_open_next ? open->first : set->first;
+    if (server_id && key.server_id != *server_id) break;
+    if (open != by_key_.end() && open->first == key) ++open;
+    if (set != settings_.end() && set->first == key) ++set;
+    if (auto channel = find_channel(key)) listed.push_back(std::move(*channel));
+  }
+  return listed;
+}
+
+// --- For Keying and Sessions --------------------------------------------------------------------
 
 void Membership::install_key(MemberId member, const InstallKey& key, std::function<void()> done) {
   commands_.batch().send(at(member).worker(), key).then(std::move(done));

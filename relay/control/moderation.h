@@ -13,6 +13,8 @@ namespace earshot::control {
 struct Restraint {
   bool is_muted = false;
   bool is_deafened = false;
+
+  bool operator==(const Restraint&) const = default;
 };
 
 class Moderation {
@@ -21,12 +23,17 @@ class Moderation {
     const auto found = restraints_.find({channel, user_id});
     return found == restraints_.end() ? Restraint{} : found->second;
   }
-  void set(const ChannelKey& channel, const std::string& user_id, Restraint restraint) {
-    if (restraint.is_muted || restraint.is_deafened) {
-      restraints_[{channel, user_id}] = restraint;
-    } else {
-      restraints_.erase({channel, user_id});
+  // False when limits::restraints_max users are restrained already.
+  [[nodiscard]] bool set(const ChannelKey& channel, const std::string& user_id,
+                         Restraint restraint) {
+    const std::pair key{channel, user_id};
+    if (!restraint.is_muted && !restraint.is_deafened) {
+      restraints_.erase(key);
+      return true;
     }
+    if (restraints_.size() >= limits::restraints_max && !restraints_.contains(key)) return false;
+    restraints_[key] = restraint;
+    return true;
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "relay/base/check.h"
 
@@ -69,6 +70,7 @@ void Roster::enter(Session& newcomer) {
     tell_connected(*other, whom);
     tell_speaking(*other, newcomer);
   }
+  if (observer_ != nullptr) observer_->on_joined(newcomer);
 }
 
 // The next part, if there is one. While the client is away it waits; op 9 sets it going again.
@@ -89,7 +91,7 @@ void Roster::introduce(Session& session) {
   }
 }
 
-void Roster::leave(Session& leaver) {
+void Roster::leave(Session& leaver, EndReason reason, std::optional<gateway::CloseCode> code) {
   const auto found = live_.find(leaver.channel());
   if (found == live_.end()) return;
   auto& all = found->second;
@@ -107,6 +109,16 @@ void Roster::leave(Session& leaver) {
     tell(*other, message);
   }
   if (all.empty()) live_.erase(found);
+  if (observer_ != nullptr) observer_->on_left(leaver, reason, code);
+}
+
+void Roster::tell_stopping() {
+  SessionObserver* const observer = std::exchange(observer_, nullptr);
+  if (observer == nullptr) return;
+  for (const auto& [channel, sessions] : live_) {
+    for (const Session* session : sessions)
+      observer->on_left(*session, EndReason::stopping, gateway::CloseCode::going_away);
+  }
 }
 
 void Roster::on_speaking(Session& speaker, std::uint32_t flags) {
@@ -122,6 +134,7 @@ void Roster::on_speaking(Session& speaker, std::uint32_t flags) {
     if (!other->introduced_count || index < *other->introduced_count)
       tell_speaking(*other, speaker);
   }
+  if (observer_ != nullptr) observer_->on_speaking(speaker);
 }
 
 void Roster::on_heartbeat(Session& session, std::optional<std::int64_t> seq_ack) {

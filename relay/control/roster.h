@@ -12,6 +12,7 @@
 
 #include "relay/base/limits.h"
 #include "relay/control/session.h"
+#include "relay/control/session_observer.h"
 
 namespace earshot::control {
 
@@ -19,11 +20,15 @@ class Roster {
  public:
   explicit Roster(std::size_t introductions_per_part = limits::introductions_per_part)
       : introductions_per_part_(introductions_per_part) {}
+  // Hears of entries, leaves and speaking flags; it outlives this.
+  void set_observer(SessionObserver* observer) { observer_ = observer; }
 
   // Op 4 is out: the newcomer hears of everybody, and everybody of the newcomer. Once a session.
   void enter(Session& newcomer);
   // Everybody else hears that it has gone. Nothing happens if it was not in.
-  void leave(Session& leaver);
+  void leave(Session& leaver, EndReason reason, std::optional<gateway::CloseCode> code);
+  // The node stops: for the observer everybody has left, and it hears no more.
+  void tell_stopping();
   // An op 5 of its own, passed on unless nothing has changed.
   void on_speaking(Session& speaker, std::uint32_t flags);
   // A heartbeat: what it acknowledges need not be kept.
@@ -46,6 +51,7 @@ class Roster {
   void tell_state(Session& session);
 
   std::size_t introductions_per_part_;
+  SessionObserver* observer_ = nullptr;
   std::map<ChannelKey, std::vector<Session*>> live_;
 };
 

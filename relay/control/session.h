@@ -49,6 +49,7 @@ struct Session {
   MemberId member = 0;       // 0 until it has a slot
   Ssrc ssrc;
   IpAddress signalling_peer;
+  Time opened_at;
   Time attached_at;
   Time detached_at;
 
@@ -58,6 +59,12 @@ struct Session {
   std::uint64_t description_position = 0;              // of the end of op 4 in its connection
   std::optional<Time> description_acknowledged_at;     // by the peer's TCP
   bool is_description_delivered = false;               // a latch: media may go out
+  bool is_joined = false;                              // a latch: op 4 was sent once
+
+  IpAddress media_ip;  // where its media goes; unspecified until that is known
+  // The application has sent its user elsewhere: when it ends at the latest, and where to.
+  std::optional<Time> moves_at;
+  std::string moves_to;
 
   Time keep_alive_seen;          // its last keep-alive as of the last look
   Duration keep_alive_interval;  // between the last two

@@ -4,7 +4,8 @@
 
 #include "relay/base/check.h"
 #include "relay/base/limits.h"
-#include "relay/control/admin_endpoint.h"
+#include "relay/control/api.h"
+#include "relay/gateway/http.h"
 
 namespace earshot::control {
 namespace {
@@ -53,6 +54,13 @@ bool asks_for_identify(CloseCode code) {
   return code == CloseCode::session_timeout || code == CloseCode::going_away;
 }
 
+// For the log: what was wrong with a token, or with what it was used for.
+std::string_view refusal(CloseCode code, const gateway::TokenVerifier::Verdict& verdict) {
+  if (code == CloseCode::session_invalid) return "other_session";
+  if (code == CloseCode::e2ee_required) return "e2ee_required";
+  return verdict.error ? gateway::name(*verdict.error) : "other_user_or_server";
+}
+
 }  // namespace
 
 Sessions::Sessions(Membership& membership, Commands& commands,
@@ -96,16 +104,16 @@ bool Sessions::accepts_websocket(const gateway::HttpRequest& request) {
   return request.path == "/";
 }
 
-gateway::HttpResponse Sessions::on_request(gateway::Connection&,
-                                           const gateway::HttpRequest& request) {
+std::optional<gateway::HttpResponse> Sessions::on_request(gateway::Connection&,
+                                                          const gateway::HttpRequest& request) {
   if (auto health = health_response(request)) return *health;
   if (request.path == "/") {
-    return {426,
-            "text/plain",
-            "this is a voice gateway: connect with WebSocket\n",
-            {{"Upgrade", "websocket"}}};
+    auto response = gateway::problem_response(426, "upgrade-required",
+                                              "this is a voice gateway: connect with WebSocket");
+    response.headers = {{"Upgrade", "websocket"}};
+    return response;
   }
-  return {404, "text/plain", "not found\n", {}};
+  return gateway::problem_response(404, "not-found", "nothing is served at this path");
 }
 
 void Sessions::on_open(gateway::Connection& connection, const gateway::HttpRequest& request) {
@@ -151,7 +159,7 @@ void Sessions::react(Client& client, gateway::GatewaySession::Reaction reaction)
   if (!reaction.reply.empty()) client.connection.send_text(reaction.reply);
   if (reaction.close) {
     if (client.session != nullptr) {
-      end(*client.session, reaction.close);
+      end(*client.session, EndReason::protocol_error, reaction.close);
     } else {
       close(client, *reaction.close);
     }
@@ -182,6 +190,7 @@ std::optional<CloseCode> Sessions::check_identify(const gateway::Identify& messa
                                                   const gateway::TokenVerifier::Verdict& verdict) {
   if (!is_valid(verdict, hash)) return CloseCode::authentication_failed;
   const gateway::Claims& claims = *verdict.claims;
+  if (tokens_.is_revoked(clock_.monotonic(), claims)) return CloseCode::authentication_failed;
   if (message.server_id != claims.server_id || message.user_id != claims.user_id) {
     return CloseCode::authentication_failed;
   }
@@ -190,20 +199,28 @@ std::optional<CloseCode> Sessions::check_identify(const gateway::Identify& messa
   return std::nullopt;
 }
 
-void Sessions::on_message(Client& client, const gateway::Identify& message) {
+void Sessions::refuse_token(Client& client, std::string_view reason) {
+  const Time now = clock_.monotonic();
   const IpAddress& peer = client.connection.peer().ip;
+  admission_.on_bad_token(now, peer);
+  if (const auto held_back = refused_tokens_.admit(now)) {
+    log::info("token_refused", {{"reason", reason}, {"peer", peer}, {"held_back", *held_back}});
+  }
+}
+
+void Sessions::on_message(Client& client, const gateway::Identify& message) {
   const TokenHash hash = tokens_.hash(message.token);
   auto verdict = verifier_.verify(message.token, clock_.unix_seconds());
   if (const auto code = check_identify(message, hash, verdict)) {
     ++counters_.tokens_refused;
-    admission_.on_bad_token(clock_.monotonic(), peer);
+    refuse_token(client, refusal(*code, verdict));
     return close(client, *code);
   }
   ++counters_.identified;
   // One user is in one channel of a server.
   if (Session* old = find(message.server_id, message.user_id)) {
     ++counters_.taken_over;
-    end(*old, CloseCode::disconnected);
+    end(*old, old->moves_at ? EndReason::moved : EndReason::taken_over, CloseCode::disconnected);
   }
   const std::uint64_t id = next_id_++;
   auto owned = std::make_unique<Session>();
@@ -212,6 +229,7 @@ void Sessions::on_message(Client& client, const gateway::Identify& message) {
   session.id = id;
   session.claims = std::move(*verdict.claims);
   session.token_hash = hash;
+  session.opened_at = clock_.monotonic();
   attach(session, client);
   const UserKey user{message.server_id, message.user_id};
   by_user_[user] = &session;
@@ -233,7 +251,10 @@ void Sessions::open(Session& session) {
   const auto member = membership_.join(join, [this, id = session.id] { on_opened(id); });
   if (!member) {
     ++counters_.capacity_refused;
-    return end(session, CloseCode::rate_limited);
+    if (const auto held_back = refused_joins_.admit(clock_.monotonic())) {
+      log::warn("join_refused", {{"reason", "node_full"}, {"held_back", *held_back}});
+    }
+    return end(session, EndReason::protocol_error, CloseCode::rate_limited);
   }
   session.member = *member;
   session.ssrc = membership_.slot(*member).ssrc;
@@ -283,9 +304,7 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
   Session* session = find_resumable(message, hash, verdict);
   if (session == nullptr || !roster_.can_resume(*session, message.seq_ack)) {
     ++counters_.resumes_refused;
-    if (!verdict.claims) {
-      admission_.on_bad_token(clock_.monotonic(), client.connection.peer().ip);
-    }
+    if (!verdict.claims) refuse_token(client, gateway::name(*verdict.error));
     return close(client, CloseCode::session_invalid);
   }
   ++counters_.resumed;
@@ -301,6 +320,7 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
   session->token_hash = hash;
   client.rules.on_established();
   roster_.resume(*session, message.seq_ack);
+  log::info("session_resumed", {{"session", session->id}, {"peer", session->signalling_peer}});
   if (session->signalling_peer != peer_before) {
     membership_.send(session->member, SetSignallingPeer{membership_.slot(session->member),
                                                         session->signalling_peer});
@@ -312,7 +332,7 @@ void Sessions::on_message(Client& client, const gateway::Resume& message) {
 void Sessions::on_message(Client& client, const gateway::SelectProtocol& message) {
   if (client.session == nullptr) return;
   if (const auto code = keying_.on_select_protocol(*client.session, message)) {
-    end(*client.session, code);
+    end(*client.session, EndReason::protocol_error, code);
   }
 }
 
@@ -335,13 +355,23 @@ void Sessions::on_message(Client& client, const gateway::Heartbeat& message) {
 void Sessions::detach(Session& session, std::uint16_t code) {
   session.client = nullptr;
   session.detached_at = clock_.monotonic();
-  if (code == static_cast<std::uint16_t>(CloseCode::normal)) return end(session, std::nullopt);
+  if (code == static_cast<std::uint16_t>(CloseCode::normal)) {
+    return end(session, EndReason::disconnected);
+  }
   if (session.is_description_delivered) return;
   tokens_.grant_grace(clock_.monotonic(), session.token_hash);
-  end(session, std::nullopt);
+  end(session, EndReason::disconnected);
 }
 
-void Sessions::end(Session& session, std::optional<CloseCode> code) {
+void Sessions::end(Session& session, EndReason reason, std::optional<CloseCode> code) {
+  if (session.is_joined) {
+    log::info("session_left", {{"session", session.id},
+                               {"reason", name(reason)},
+                               {"code", code ? static_cast<std::uint16_t>(*code) : 0u},
+                               {"server", session.claims.server_id},
+                               {"channel", session.claims.channel_id},
+                               {"user", log::Person{session.claims.user_id}}});
+  }
   if (session.client != nullptr) {
     Client& client = *std::exchange(session.client, nullptr);
     client.session = nullptr;
@@ -350,7 +380,7 @@ void Sessions::end(Session& session, std::optional<CloseCode> code) {
   if (code && asks_for_identify(*code)) {
     tokens_.grant_grace(clock_.monotonic(), session.token_hash);
   }
-  roster_.leave(session);
+  roster_.leave(session, reason, code);
   keying_.forget(session);
   const UserKey user{session.claims.server_id, session.claims.user_id};
   by_user_.erase(user);
@@ -387,10 +417,11 @@ void Sessions::on_event(const Event& event) {
   switch (event.kind) {
     case EventKind::address_changed:
       track(event.slot, event.remote);
+      found->second->media_ip = event.remote.ip;
       return;
     case EventKind::fresh_key_needed:
       ++counters_.fresh_keys;
-      end(*found->second, CloseCode::session_timeout);
+      end(*found->second, EndReason::fresh_key, CloseCode::session_timeout);
       return;
   }
 }
@@ -418,44 +449,16 @@ void Sessions::sweep_clients(Time now) {
 void Sessions::sweep_sessions(Time now) {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     Session& session = *(it++)->second;
-    if (session.client == nullptr) {
-      if (now - session.detached_at >= limits::resume_window) end(session, std::nullopt);
+    if (session.moves_at && now >= *session.moves_at) {
+      end(session, EndReason::moved, CloseCode::disconnected);
+    } else if (session.client == nullptr) {
+      if (now - session.detached_at >= limits::resume_window) end(session, EndReason::timeout);
     } else if (session.phase == Session::Phase::live &&
                mappings_.is_lost(now, session, commands_.workers().stats(session.ssrc))) {
       ++counters_.mappings_lost;
-      end(session, CloseCode::session_timeout);
+      end(session, EndReason::fresh_key, CloseCode::session_timeout);
     }
   }
-}
-
-// --- The operator -------------------------------------------------------------------------------
-
-const Session* Sessions::find_in(const ChannelKey& channel, const std::string& user_id) const {
-  const Session* session = find(channel.server_id, user_id);
-  const bool is_in = session != nullptr && session->member != 0 && session->channel() == channel;
-  return is_in ? session : nullptr;
-}
-
-void Sessions::set_muted(const ChannelKey& channel, const std::string& user_id, bool is_muted,
-                         std::function<void()> done) {
-  Restraint restraint = moderation_.of(channel, user_id);
-  restraint.is_muted = is_muted;
-  moderation_.set(channel, user_id, restraint);
-  const Session* session = find_in(channel, user_id);
-  if (session == nullptr) return when_left({channel.server_id, user_id}, std::move(done));
-  const SlotRef slot = membership_.slot(session->member);
-  membership_.send_and_settle(session->member, SetMuted{slot, is_muted}, std::move(done));
-}
-
-void Sessions::set_deafened(const ChannelKey& channel, const std::string& user_id, bool is_deafened,
-                            std::function<void()> done) {
-  Restraint restraint = moderation_.of(channel, user_id);
-  restraint.is_deafened = is_deafened;
-  moderation_.set(channel, user_id, restraint);
-  const Session* session = find_in(channel, user_id);
-  if (session == nullptr) return when_left({channel.server_id, user_id}, std::move(done));
-  const SlotRef slot = membership_.slot(session->member);
-  membership_.send_and_settle(session->member, SetDeafened{slot, is_deafened}, std::move(done));
 }
 
 }  // namespace earshot::control

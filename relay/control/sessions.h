@@ -16,6 +16,7 @@
 #include "relay/base/limits.h"
 #include "relay/control/admission.h"
 #include "relay/control/keying.h"
+#include "relay/control/log.h"
 #include "relay/control/mapping_watch.h"
 #include "relay/control/membership.h"
 #include "relay/control/moderation.h"
@@ -48,9 +49,9 @@ struct SessionsCounters {
   std::uint64_t resumes_refused = 0;
   std::uint64_t taken_over = 0;
   std::uint64_t tokens_refused = 0;
-  std::uint64_t capacity_refused = 0;
-  std::uint64_t fresh_keys = 0;     // closed with 4009 because nonces were about to meet
-  std::uint64_t mappings_lost = 0;  // closed with 4009 because keep-alives had stopped
+  std::uint64_t capacity_refused = 0;  // the node or the channel is full
+  std::uint64_t fresh_keys = 0;        // closed with 4009 because nonces were about to meet
+  std::uint64_t mappings_lost = 0;     // closed with 4009 because keep-alives had stopped
 };
 
 class Sessions final : public gateway::ConnectionEvents {
@@ -61,8 +62,8 @@ class Sessions final : public gateway::ConnectionEvents {
   ~Sessions() override;
 
   // --- From the gateway ---
-  gateway::HttpResponse on_request(gateway::Connection& connection,
-                                   const gateway::HttpRequest& request) override;
+  std::optional<gateway::HttpResponse> on_request(gateway::Connection& connection,
+                                                  const gateway::HttpRequest& request) override;
   bool accepts_websocket(const gateway::HttpRequest& request) override;
   void on_open(gateway::Connection& connection, const gateway::HttpRequest& request) override;
   void on_text(gateway::Connection& connection, std::string_view message) override;
@@ -82,13 +83,44 @@ class Sessions final : public gateway::ConnectionEvents {
   // Every limits::sweep_interval: deadlines of connections and sessions.
   void on_sweep();
 
-  // --- From the operator ---
-  // Whether or not that user is there now. `done`: nothing comes from (mute) or goes to (deafen) it
-  // any more, after the silence that ends its stream.
-  void set_muted(const ChannelKey& channel, const std::string& user_id, bool is_muted,
-                 std::function<void()> done);
-  void set_deafened(const ChannelKey& channel, const std::string& user_id, bool is_deafened,
-                    std::function<void()> done);
+  // --- From the application (sessions_application.cpp) ---
+  // Hears what becomes of sessions; it outlives this.
+  void set_observer(SessionObserver* observer) { roster_.set_observer(observer); }
+  // The node stops: as far as the observer is concerned, every session ends now.
+  void tell_stopping() { roster_.tell_stopping(); }
+  // Whether or not that user is there now; what is left out stays. `done`: nothing comes from
+  // (mute) or goes to (deafen) it any more, after the silence that ends its stream. False, and
+  // nothing happens, when limits::restraints_max users are restrained already.
+  struct RestraintChange {
+    std::optional<bool> is_muted{};
+    std::optional<bool> is_deafened{};
+  };
+  [[nodiscard]] bool restrain(const ChannelKey& channel, const std::string& user_id,
+                              RestraintChange change, std::function<void()> done);
+  Restraint restraint(const ChannelKey& channel, const std::string& user_id) const {
+    return moderation_.of(channel, user_id);
+  }
+  // Ends the session with 4014 and revokes its session id. `done`: silent in both directions.
+  // False if that user is not there.
+  bool disconnect(const ChannelKey& channel, const std::string& user_id,
+                  std::function<void()> done);
+  // The same with 4022 for everybody. False if nobody is there.
+  bool close_channel(const ChannelKey& channel, std::function<void()> done);
+  // The user is to come back in another channel of the server: the session ends with 4014 when it
+  // does, or after limits::move_time_max. Its session id does not identify again. False if not
+  // there.
+  bool begin_move(const ChannelKey& channel, const std::string& user_id,
+                  const std::string& to_channel_id);
+  // That user's session in that channel, whether or not it has a slot yet.
+  const Session* find_in(const ChannelKey& channel, const std::string& user_id) const;
+  // Sessions of the channel in the order of their user ids, from behind `after` on.
+  std::vector<const Session*> list(const ChannelKey& channel, const std::string& after,
+                                   std::size_t count_max) const;
+  const SlotStats& stats(const Session& session) const {
+    return commands_.workers().stats(session.ssrc);
+  }
+  Time now() const { return clock_.monotonic(); }
+  std::int64_t unix_seconds() const { return clock_.unix_seconds(); }
 
   std::size_t clients_count() const { return clients_.size(); }
   std::size_t sessions_count() const { return sessions_.size(); }
@@ -117,7 +149,10 @@ class Sessions final : public gateway::ConnectionEvents {
   void attach(Session& session, Client& client);
   void detach(Session& session, std::uint16_t code);
   // Closes the connection with the code, if there is one of each.
-  void end(Session& session, std::optional<gateway::CloseCode> code);
+  void end(Session& session, EndReason reason, std::optional<gateway::CloseCode> code = {});
+  void revoke(const Session& session);
+  // Counts it against the address.
+  void refuse_token(Client& client, std::string_view reason);
   // Calls `then` once the slot that this user has left, if any, is silent and free.
   void when_left(const UserKey& user, std::function<void()> then);
   void on_left(const UserKey& user);
@@ -125,8 +160,6 @@ class Sessions final : public gateway::ConnectionEvents {
   void track(const SlotRef& slot, const Endpoint& remote);
   Session* find(std::uint64_t id) const;
   Session* find(const std::string& server_id, const std::string& user_id) const;
-  // That user's session if it has a slot in the channel.
-  const Session* find_in(const ChannelKey& channel, const std::string& user_id) const;
   void sweep_clients(Time now);
   void sweep_sessions(Time now);
 
@@ -150,6 +183,7 @@ class Sessions final : public gateway::ConnectionEvents {
   std::uint64_t next_id_ = 1;
   Time swept_at_;
   SessionsCounters counters_;
+  log::Throttle refused_tokens_, refused_joins_;
 };
 
 }  // namespace earshot::control

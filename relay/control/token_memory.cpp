@@ -1,5 +1,7 @@
 #include "relay/control/token_memory.h"
 
+#include <algorithm>
+
 #include "crypto/signature.h"
 #include "relay/base/limits.h"
 
@@ -23,8 +25,24 @@ bool TokenMemory::has_grace(Time now, const TokenHash& hash) const {
   return found != grace_until_.end() && now < found->second;
 }
 
+TokenMemory::SessionName TokenMemory::name(const gateway::Claims& claims) {
+  return {claims.server_id, claims.user_id, claims.session_id};
+}
+
+void TokenMemory::revoke(const gateway::Claims& claims, Time until) {
+  Time& revoked_until = revoked_until_[name(claims)];
+  revoked_until = std::max(revoked_until, until);
+}
+
+bool TokenMemory::is_revoked(Time now, const gateway::Claims& claims) const {
+  const auto found = revoked_until_.find(name(claims));
+  return found != revoked_until_.end() && now < found->second;
+}
+
 void TokenMemory::sweep(Time now) {
-  std::erase_if(grace_until_, [now](const auto& entry) { return now >= entry.second; });
+  const auto is_over = [now](const auto& entry) { return now >= entry.second; };
+  std::erase_if(grace_until_, is_over);
+  std::erase_if(revoked_until_, is_over);
 }
 
 }  // namespace earshot::control

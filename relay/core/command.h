@@ -28,6 +28,14 @@ struct OpenChannel {
   std::uint16_t late_ms_max = 200;  // 0 off, 20..2000; kept for the late step
 };
 
+// What the application has set for a channel that is open on this worker: holds from the next
+// packet on. A channel that has ended meanwhile is no error.
+struct SetChannelOptions {
+  ChannelRef channel;
+  std::uint16_t speakers_max = 32;
+  std::uint16_t late_ms_max = 200;
+};
+
 // The channel ends on this worker. All its slots are closed before.
 struct CloseChannel {
   ChannelRef channel;
@@ -112,8 +120,8 @@ struct TrackAddress {
 // Does nothing: when it is complete, everything that other workers had passed on before is done.
 struct Fence {};
 
-using Command = std::variant<Fence, OpenChannel, CloseChannel, SetChannelWorkers, OpenSlot,
-                             OpenRemoteSlot, CloseSlot, InstallKey, SetDeclaredAddress,
+using Command = std::variant<Fence, OpenChannel, SetChannelOptions, CloseChannel, SetChannelWorkers,
+                             OpenSlot, OpenRemoteSlot, CloseSlot, InstallKey, SetDeclaredAddress,
                              StartSending, SetSignallingPeer, SetMuted, SetDeafened, TrackAddress>;
 
 }  // namespace earshot

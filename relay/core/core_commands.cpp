@@ -21,6 +21,17 @@ SessionRecord* Core::State::find_or_count(SlotRef slot) {
   return record;
 }
 
+// A smaller speakers_max takes the floor from nobody: who has it keeps it until it falls silent.
+void Core::State::on(Time, const SetChannelOptions& c) {
+  Channel* channel = channels.find(c.channel);
+  if (channel == nullptr) {
+    ++counters[Counter::commands_outlived];
+    return;
+  }
+  channel->speakers_max = c.speakers_max;
+  channel->late_ms_max = c.late_ms_max;
+}
+
 void Core::State::on(Time, const SetChannelWorkers& c) {
   Channel* channel = channels.find(c.channel);
   RELAY_CHECK(channel != nullptr);

@@ -61,6 +61,7 @@ struct Core::State {
   void on(Time, const Fence&) {}
   void on(Time, const OpenChannel& c) { channels.open(c); }
   void on(Time, const CloseChannel& c) { channels.close(c.channel); }
+  void on(Time, const SetChannelOptions& c);
   void on(Time, const SetChannelWorkers& c);
   void on(Time, const OpenSlot& c);
   void on(Time, const OpenRemoteSlot& c);

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
+#include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "relay/base/check.h"
 #include "relay/base/limits.h"
@@ -399,16 +402,51 @@ void append_header(std::string& text, std::string_view name, std::string_view va
 
 }  // namespace
 
-std::string write_response(const HttpResponse& response, const HttpResponseOptions& options) {
+const std::string_view http_last_chunk = "0\r\n\r\n";
+
+namespace {
+
+std::string begin_head(const HttpResponse& response) {
   std::string text = "HTTP/1.1 " + std::to_string(response.status) + " ";
   text.append(reason_phrase(response.status)).append("\r\n");
   for (const auto& [name, value] : response.headers) append_header(text, name, value);
+  return text;
+}
+
+void append_common_headers(std::string& text) {
+  append_header(text, "Cache-Control", "no-store");
+  append_header(text, "X-Content-Type-Options", "nosniff");
+}
+
+// The listener's own refusals, each with its name in a problem's type and a sentence for people.
+struct Refusal {
+  int status;
+  std::string_view code;
+  std::string_view detail;
+};
+
+constexpr Refusal refusals[] = {
+    {400, "bad-request", "what came is not a valid HTTP/1.1 request"},
+    {413, "too-large", "a request's body has at most 64 KiB"},
+    {414, "uri-too-long", "a request's line and headers have at most 16 KiB"},
+    {417, "expectation-failed", "the only expectation known here is 100-continue"},
+    {431, "headers-too-large", "a request has at most 64 headers, and 16 KiB with its first line"},
+    {501, "not-implemented", "this method or transfer coding is not served"},
+    {505, "version-not-supported", "only HTTP/1.1 and HTTP/1.0 are spoken here"},
+};
+static_assert(http_body_bytes_max == 64 * 1'024 && limits::http_header_bytes_max == 16 * 1'024 &&
+                  limits::http_headers_max == 64,
+              "the sentences say so");
+
+}  // namespace
+
+std::string write_response(const HttpResponse& response, const HttpResponseOptions& options) {
+  std::string text = begin_head(response);
   if (!response.body.empty()) append_header(text, "Content-Type", response.content_type);
   // RFC 9110 s8.6: none with 204.
   if (response.status != 204)
     append_header(text, "Content-Length", std::to_string(response.body.size()));
-  append_header(text, "Cache-Control", "no-store");
-  append_header(text, "X-Content-Type-Options", "nosniff");
+  append_common_headers(text);
   if (!options.keeps_alive) {
     append_header(text, "Connection", "close");
   } else if (options.is_http_1_0) {
@@ -419,12 +457,43 @@ std::string write_response(const HttpResponse& response, const HttpResponseOptio
   return text;
 }
 
-std::string write_error_response(int status) {
+std::string write_stream_head(const HttpResponse& head, bool is_http_1_0) {
+  std::string text = begin_head(head);
+  append_header(text, "Content-Type", head.content_type);
+  append_common_headers(text);
+  // Proxies that know it pass every part on at once.
+  append_header(text, "X-Accel-Buffering", "no");
+  if (!is_http_1_0) append_header(text, "Transfer-Encoding", "chunked");
+  append_header(text, "Connection", "close");
+  return text.append("\r\n");
+}
+
+std::string write_chunk(std::string_view part) {
+  if (part.empty()) return {};  // an empty chunk would be the last one
+  char size[20];
+  const auto end = std::to_chars(size, size + sizeof size, part.size(), 16).ptr;
+  std::string text(size, end);
+  return text.append("\r\n").append(part).append("\r\n");
+}
+
+HttpResponse problem_response(int status, std::string_view code, std::string_view detail) {
   HttpResponse response;
   response.status = status;
-  response.content_type = "text/plain";
-  response.body.append(reason_phrase(status)).append("\n");
-  return write_response(response, {});
+  response.content_type = "application/problem+json";
+  const nlohmann::ordered_json problem{{"type", "urn:earshot:problem:" + std::string(code)},
+                                       {"title", reason_phrase(status)},
+                                       {"status", status},
+                                       {"detail", detail}};
+  response.body =
+      problem.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return response;
+}
+
+std::string write_error_response(int status) {
+  const auto* refusal = std::find_if(std::begin(refusals), std::end(refusals),
+                                     [&](const Refusal& entry) { return entry.status == status; });
+  RELAY_CHECK(refusal != std::end(refusals));
+  return write_response(problem_response(status, refusal->code, refusal->detail), {});
 }
 
 // --- Client -------------------------------------------------------------------------------------

@@ -114,6 +114,15 @@ struct HttpResponseOptions {
 
 // Status line, headers and body. Header values that hold control characters are left out.
 std::string write_response(const HttpResponse& response, const HttpResponseOptions& options);
+// The same for a body that comes in parts, of unknown size and until the connection closes.
+// HTTP/1.1: each part as write_chunk() has it, and http_last_chunk at the end.
+std::string write_stream_head(const HttpResponse& head, bool is_http_1_0);
+std::string write_chunk(std::string_view part);
+extern const std::string_view http_last_chunk;
+
+// An answer that says what is wrong, application/problem+json (RFC 9457): its type is
+// "urn:earshot:problem:CODE". `detail` is for people; it need not be UTF-8.
+HttpResponse problem_response(int status, std::string_view code, std::string_view detail);
 // What a parse error is answered with; the connection closes behind it.
 std::string write_error_response(int status);
 

@@ -1,6 +1,8 @@
 #include "relay/gateway/listener_connection.h"
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +19,9 @@ namespace {
 // Pings, pongs and fragments that a peer may send in a second: as many as it may send messages, and
 // as much again.
 constexpr std::uint64_t auxiliary_frames_per_second_max = 2 * limits::messages_per_second_max;
+// Requests that wait for an answer to the one before them: as long as the longest one. Beyond that
+// the peer's TCP waits; the last read may add 16 KiB.
+constexpr std::size_t held_bytes_max = http_body_bytes_max;
 
 }  // namespace
 
@@ -64,6 +69,15 @@ std::uint64_t ListenerConnection::acknowledged_position() const {
   return written_ - std::min(written_, waiting);
 }
 
+std::optional<Duration> ListenerConnection::round_trip() const {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (is_socket_closed_ || ::getsockopt(descriptor_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    return std::nullopt;
+  if (info.tcpi_rtt == 0) return std::nullopt;
+  return microseconds(info.tcpi_rtt);
+}
+
 // Encrypts the scratch frames. A queue too long may only mean that the socket was not asked yet.
 void ListenerConnection::send_frames() {
   if (core_.frames_.empty()) return;
@@ -81,11 +95,16 @@ void ListenerConnection::send_frames() {
 
 // --- Socket -------------------------------------------------------------------------------------
 
+// While an answer is owed, reading shows whether the peer is still there.
+bool ListenerConnection::wants_input() const {
+  if (is_handshake_deferred || is_input_ended_) return false;
+  return answer_ == Answer::owed ? held_.size() < held_bytes_max : held_.empty();
+}
+
 void ListenerConnection::update_poll() {
   if (is_ended()) return;
   int wanted = is_write_blocked_ ? UV_WRITABLE : 0;
-  const bool reads = !is_handshake_deferred && held_.empty() && !is_input_ended_;
-  if (reads) wanted |= UV_READABLE;
+  if (wants_input()) wanted |= UV_READABLE;
   if (wanted == poll_events_) return;
   poll_events_ = wanted;
   if (wanted == 0) {
@@ -162,15 +181,13 @@ void ListenerConnection::flush() {
 
 void ListenerConnection::on_drained() {
   switch (stage_) {
-    case Stage::http: {
-      if (held_.empty()) return;
-      const std::string held = std::move(held_);
-      held_.clear();
-      std::string_view bytes = held;
-      on_plaintext(bytes);
-      update_poll();
+    case Stage::http:
+      if (answer_ == Answer::none) {
+        read_held();
+      } else if (answer_ == Answer::stream && core_.events() != nullptr) {
+        core_.events()->on_drained(*this);
+      }
       return;
-    }
     case Stage::websocket:
       if (is_open_ && core_.events() != nullptr) core_.events()->on_drained(*this);
       return;
@@ -228,21 +245,28 @@ void ListenerConnection::on_end_of_input() {
     if (tls_.output().empty()) end(false);
     return;
   }
-  linger();
+  // It may still read its answers.
+  is_last_request_ = answer_ == Answer::owed && tls_.status() != TlsStatus::failed;
+  if (!is_last_request_) linger();
 }
 
 void ListenerConnection::on_plaintext(std::string_view bytes) {
-  if (stage_ == Stage::http) read_requests(bytes);
-  if (stage_ == Stage::websocket || stage_ == Stage::closing) read_frames(bytes);
+  if (stage_ == Stage::http) {
+    read_requests(bytes);
+  } else if (stage_ == Stage::websocket || stage_ == Stage::closing) {
+    read_frames(bytes);
+  }
 }
 
 // --- HTTP ---------------------------------------------------------------------------------------
 
-// One response at a time: the next request is read when the last response has left.
-void ListenerConnection::read_requests(std::string_view& bytes) {
+// One answer at a time: the next request is read when the last answer has left.
+void ListenerConnection::read_requests(std::string_view bytes) {
   while (stage_ == Stage::http && !bytes.empty()) {
-    if (!tls_.output().empty() && !write_some()) {
-      if (!is_ended()) held_ = bytes;
+    if (answer_ == Answer::stream) return;  // nothing more is answered here
+    const bool has_turn = answer_ == Answer::none && held_.empty();
+    if (!has_turn || (!tls_.output().empty() && !write_some())) {
+      if (!is_ended()) held_.append(bytes);
       return;
     }
     switch (http_->feed(bytes)) {
@@ -263,55 +287,108 @@ void ListenerConnection::read_requests(std::string_view& bytes) {
         return;
     }
   }
+  // Frames right behind an upgrade.
+  if (stage_ == Stage::websocket || stage_ == Stage::closing) read_frames(bytes);
+}
+
+void ListenerConnection::read_held() {
+  if (!held_.empty()) read_requests(std::exchange(held_, {}));
+  if (is_last_request_ && answer_ == Answer::none && held_.empty()) linger();
+  update_poll();
 }
 
 void ListenerConnection::on_request() {
   ConnectionEvents* events = core_.events();
   if (events == nullptr) return;
   ++core_.counters_.requests;
-  HttpRequest& request = http_->request();
+  // Nothing here needs it any more, and answering may end the parser.
+  const HttpRequest request = std::move(http_->request());
+  answer_ = Answer::owed;
+  answer_options_ = {http_->keeps_alive(), http_->is_http_1_0(), request.method == "HEAD"};
+  core_.set_deadline(*this, Deadline::none);
   if (!http_->wants_websocket() || !events->accepts_websocket(request)) {
-    respond(events->on_request(*this, request));
+    if (const auto response = events->on_request(*this, request)) respond(*response);
     return;
   }
   UpgradeVerdict verdict = check_upgrade(request);
-  if (core_.is_stopping())
-    verdict.refusal = HttpResponse{503, "text/plain", "this node stops\n", {}};
+  if (core_.is_stopping()) verdict.refusal = problem_response(503, "stopping", "this node stops");
   if (verdict.refusal) {
     ++core_.counters_.requests_refused;
     respond(*verdict.refusal);
   } else {
-    open_websocket(verdict.accept);
+    answer_ = Answer::none;
+    open_websocket(request, verdict.accept);
   }
 }
 
-void ListenerConnection::open_websocket(std::string_view accept) {
+void ListenerConnection::open_websocket(const HttpRequest& request, std::string_view accept) {
   ++core_.counters_.websockets_opened;
   tls_.write(write_upgrade_response(accept));
-  const HttpRequest request = std::move(http_->request());
   http_.reset();
   websocket_ =
       std::make_unique<WebSocket>(WebSocket::Role::server, core_.options_.message_size_max);
   stage_ = Stage::websocket;
-  core_.set_deadline(*this, Deadline::none);
   core_.defer_flush(*this);
   is_open_ = true;
   core_.events()->on_open(*this, request);
 }
 
 void ListenerConnection::respond(const HttpResponse& response) {
-  if (stage_ != Stage::http) return;  // the owner aborted it
-  HttpResponseOptions options;
-  options.keeps_alive = http_->keeps_alive() && !core_.is_stopping();
-  options.is_http_1_0 = http_->is_http_1_0();
-  options.is_head = http_->request().method == "HEAD";
+  if (answer_ != Answer::owed) return;
+  answer_ = Answer::none;
+  if (is_ended()) return;  // the owner aborted it, or it broke
+  HttpResponseOptions options = answer_options_;
+  options.keeps_alive = options.keeps_alive && !core_.is_stopping();
   tls_.write(write_response(response, options));
   core_.defer_flush(*this);
   if (options.keeps_alive) {
     core_.set_deadline(*this, Deadline::keep_alive);
+    update_poll();
   } else {
     linger();
   }
+}
+
+bool ListenerConnection::begin_stream(const HttpResponse& head) {
+  if (answer_ != Answer::owed) return false;
+  answer_ = Answer::none;
+  if (is_ended()) return false;
+  held_.clear();
+  tls_.write(write_stream_head(head, answer_options_.is_http_1_0));
+  core_.defer_flush(*this);
+  if (answer_options_.is_head || is_last_request_) {
+    linger();
+    return false;
+  }
+  answer_ = Answer::stream;
+  update_poll();
+  return true;
+}
+
+bool ListenerConnection::send_stream(std::string_view bytes) {
+  if (answer_ != Answer::stream || is_ended()) return false;
+  if (answer_options_.is_http_1_0) {
+    tls_.write(bytes);
+  } else {
+    tls_.write(write_chunk(bytes));
+  }
+  core_.defer_flush(*this);
+  const std::size_t size_max = core_.options_.send_queue_bytes_max;
+  // A queue too long may only mean that the socket was not asked yet.
+  if (send_queue_bytes() > size_max && !is_write_blocked_) write_some();
+  if (send_queue_bytes() > 2 * size_max) {
+    ++core_.counters_.slow_readers;
+    end(true);
+  }
+  return send_queue_bytes() <= size_max;
+}
+
+void ListenerConnection::end_stream() {
+  if (answer_ != Answer::stream) return;
+  answer_ = Answer::none;
+  if (is_ended()) return;
+  if (!answer_options_.is_http_1_0) tls_.write(http_last_chunk);
+  linger();
 }
 
 // --- WebSocket ----------------------------------------------------------------------------------
@@ -376,6 +453,7 @@ void ListenerConnection::linger() {
   core_.set_deadline(*this, Deadline::flush);
   core_.defer_flush(*this);
   tell_closed(websocket_ ? websocket_->peer_close_code() : close_code::abnormal);
+  tell_abandoned();
 }
 
 void ListenerConnection::on_deadline() {
@@ -400,7 +478,10 @@ void ListenerConnection::stop(std::uint16_t code) {
     close(code, {});
   } else if (stage_ == Stage::handshake) {
     end(true);
-  } else if (stage_ == Stage::http && !http_->is_in_request() && held_.empty()) {
+  } else if (stage_ == Stage::http && answer_ == Answer::stream) {
+    core_.events()->on_stopping(*this);
+  } else if (stage_ == Stage::http && answer_ == Answer::none && !http_->is_in_request() &&
+             held_.empty()) {
     linger();
   }
 }
@@ -424,8 +505,14 @@ void ListenerConnection::tell_closed(std::uint16_t code) {
   if (core_.events() != nullptr) core_.events()->on_closed(*this, code);
 }
 
+void ListenerConnection::tell_abandoned() {
+  if (std::exchange(answer_, Answer::none) == Answer::none) return;
+  if (core_.events() != nullptr) core_.events()->on_abandoned(*this);
+}
+
 void ListenerConnection::tell_ended() {
   tell_closed(websocket_ ? websocket_->peer_close_code() : close_code::abnormal);
+  tell_abandoned();
   if (core_.events() != nullptr) core_.events()->on_released(peer_.ip);
 }
 

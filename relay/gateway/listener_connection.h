@@ -24,6 +24,10 @@ class ListenerConnection final : public Connection {
   ListenerConnection(ListenerCore& core, int descriptor, const Endpoint& peer);
 
   const Endpoint& peer() const override { return peer_; }
+  void respond(const HttpResponse& response) override;
+  bool begin_stream(const HttpResponse& head) override;
+  bool send_stream(std::string_view bytes) override;
+  void end_stream() override;
   void send_text(std::string_view message) override;
   void send_binary(std::string_view message) override;
   void close(std::uint16_t code, std::string_view reason) override;
@@ -31,6 +35,7 @@ class ListenerConnection final : public Connection {
   std::size_t send_queue_bytes() const override { return tls_.output().size(); }
   std::uint64_t sent_position() const override { return written_ + tls_.output().size(); }
   std::uint64_t acknowledged_position() const override;
+  std::optional<Duration> round_trip() const override;
 
   // Takes the descriptor over, unless it answers false.
   bool open();
@@ -39,7 +44,8 @@ class ListenerConnection final : public Connection {
   void continue_handshake();
   void flush();
   void on_deadline();
-  // The node stops: WebSockets get `code`, the rest ends as soon as it may.
+  // The node stops: WebSockets get `code`, the owners of streams are told, the rest ends as soon as
+  // it may.
   void stop(std::uint16_t code);
   // Takes the socket away; the core hears on_connection_closed, from the loop.
   void close_socket();
@@ -68,6 +74,10 @@ class ListenerConnection final : public Connection {
     ended,
   };
 
+  // What the peer is still to get for its last request.
+  enum class Answer : std::uint8_t { none, owed, stream };
+
+  bool wants_input() const;
   void update_poll();
   void on_poll(int status, int events);
   void receive();
@@ -75,10 +85,10 @@ class ListenerConnection final : public Connection {
   void on_ciphertext(std::string_view ciphertext);
   void on_plaintext(std::string_view bytes);
   void on_end_of_input();
-  void read_requests(std::string_view& bytes);
+  void read_requests(std::string_view bytes);
   void on_request();
-  void open_websocket(std::string_view accept);
-  void respond(const HttpResponse& response);
+  void read_held();
+  void open_websocket(const HttpRequest& request, std::string_view accept);
   void read_frames(std::string_view bytes);
   bool on_frame_event(WebSocket::Event event);
   bool exceeds_frame_rate();
@@ -87,6 +97,7 @@ class ListenerConnection final : public Connection {
   void linger();
   void end(bool with_reset);
   void tell_closed(std::uint16_t code);
+  void tell_abandoned();
 
   ListenerCore& core_;
   uv_poll_t poll_;
@@ -102,7 +113,12 @@ class ListenerConnection final : public Connection {
   TlsStream tls_;
   std::uint64_t written_ = 0;  // bytes that the kernel took
   std::unique_ptr<HttpParser> http_;
-  std::string held_;  // pipelined requests that wait until the response before them is out
+  Answer answer_ = Answer::none;
+  HttpResponseOptions answer_options_;
+  bool is_last_request_ = false;  // the peer has ended its side while an answer was owed
+  // Pipelined requests, and what follows an upgrade among them, wait here until the answers before
+  // them are out.
+  std::string held_;
   std::unique_ptr<WebSocket> websocket_;
   std::uint64_t frame_window_ms_ = 0;
   std::uint64_t frame_window_start_ = 0;

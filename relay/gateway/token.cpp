@@ -133,20 +133,56 @@ std::optional<TokenAlgorithm> parse_token_algorithm(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view name(TokenError error) {
+  switch (error) {
+    case TokenError::malformed:
+      return "malformed";
+    case TokenError::unknown_key:
+      return "unknown_key";
+    case TokenError::wrong_algorithm:
+      return "wrong_algorithm";
+    case TokenError::wrong_signature:
+      return "wrong_signature";
+    case TokenError::wrong_claims:
+      return "wrong_claims";
+    case TokenError::not_valid_now:
+      return "not_valid_now";
+  }
+  return "unknown";
+}
+
 TokenVerifier::TokenVerifier(std::string audience, std::vector<TokenKey> keys)
     : audience_(std::move(audience)) {
+  set_keys(std::move(keys));
+}
+
+void TokenVerifier::set_keys(std::vector<TokenKey> keys) {
+  clear();
   for (TokenKey& key : keys) {
     const bool fits = key.algorithm == TokenAlgorithm::hs256
                           ? key.bytes.size() >= key_size_min
                           : key.bytes.size() == crypto::ed25519_public_key_size;
     RELAY_CHECK(fits);
     std::string id = key.id;
+    if (key.algorithm == TokenAlgorithm::hs256 && signing_key_id_.empty()) signing_key_id_ = id;
     keys_.emplace(std::move(id), std::move(key));
   }
 }
 
 TokenVerifier::~TokenVerifier() {
+  clear();
+}
+
+void TokenVerifier::clear() {
   for (auto& [id, key] : keys_) crypto::zero(key.bytes);
+  keys_.clear();
+  signing_key_id_.clear();
+}
+
+std::optional<std::string> TokenVerifier::sign(const Claims& claims) const {
+  const auto key = keys_.find(signing_key_id_);
+  if (key == keys_.end()) return std::nullopt;
+  return make_token(audience_, claims, key->first, TokenAlgorithm::hs256, key->second.bytes);
 }
 
 TokenVerifier::Verdict TokenVerifier::verify(std::string_view token, std::int64_t now) const {

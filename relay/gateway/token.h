@@ -53,6 +53,8 @@ enum class TokenError : std::uint8_t {
   wrong_claims,
   not_valid_now
 };
+// "malformed", "unknown_key" ...: says what is wrong, never with what.
+std::string_view name(TokenError error);
 
 class TokenVerifier {
  public:
@@ -69,9 +71,16 @@ class TokenVerifier {
     bool is_expired_only = false;
   };
   Verdict verify(std::string_view token, std::int64_t now_seconds) const;
+  // Signs with the first HS256 key; nothing without one: of EdDSA keys a node has the public half.
+  std::optional<std::string> sign(const Claims& claims) const;
+  // Tokens of a key that is gone no longer identify.
+  void set_keys(std::vector<TokenKey> keys);
 
  private:
+  void clear();
+
   std::string audience_;
+  std::string signing_key_id_;
   std::map<std::string, TokenKey, std::less<>> keys_;
 };
 

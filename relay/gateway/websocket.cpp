@@ -314,11 +314,8 @@ UpgradeVerdict check_upgrade(const HttpRequest& request) {
                          [&](const auto& field) { return field.first == name; });
   };
   const auto refuse = [](int status, std::string_view text) {
-    HttpResponse response;
-    response.status = status;
-    response.content_type = "text/plain";
-    response.body.append(text).append("\n");
-    return UpgradeVerdict{{}, std::move(response)};
+    const std::string_view code = status == 426 ? "upgrade-required" : "bad-request";
+    return UpgradeVerdict{{}, problem_response(status, code, text)};
   };
   if (request.method != "GET") return refuse(400, "a WebSocket opens with GET");
   const bool has_connection =

@@ -11,19 +11,22 @@ check() {
   shift
   "$@" || die "failed: $what"
 }
-checksums() { (cd "$state" && sha256sum ca.pem ca-key.pem tls-cert.pem tls-key.pem token.key relay.toml); }
+checksums() { (cd "$state" && sha256sum ca.pem ca-key.pem tls-cert.pem tls-key.pem token.key api-key api-keys.toml relay.toml); }
 mode() { stat -c %a "$state/$1"; }
 # changed: the files that differ from `before`, in one line.
 changed() { diff <(printf '%s\n' "$before") <(checksums) | sed -n 's/^> [0-9a-f]*  //p' | paste -sd' ' || true; }
 verifies() { openssl verify -CAfile "$state/ca.pem" "$1" "$2" "$state/tls-cert.pem" >/dev/null 2>&1; }
-
+hash_of_key() { tr -d '\n' <"$state/api-key" | sha256sum | cut -d' ' -f1; }
+entries() { grep -c '^\[\[keys\]\]$' "$state/api-keys.toml"; }
 make_state "$state"
 before="$(checksums)"
-for file in ca-key.pem tls-key.pem token.key; do check "$file is private" [ "$(mode "$file")" = 600 ]; done
+for file in ca-key.pem tls-key.pem token.key api-key api-keys.toml; do check "$file is private" [ "$(mode "$file")" = 600 ]; done
 for address in 127.0.0.1 ::1; do check "the certificate is for $address" verifies -verify_ip "$address"; done
 check "the certificate is for localhost" verifies -verify_hostname localhost
 if verifies -verify_hostname example.org; then die "failed: the certificate is for no other name"; fi
 check "the token key has 32 bytes" [ "$(tr -- '-_' '+/' <"$state/token.key" | sed 's/$/=/' | base64 -d | wc -c)" -eq 32 ]
+check "the node knows the API key by its hash" grep -q "$(hash_of_key)" "$state/api-keys.toml"
+check "the keys' file has no key" [ "$(grep -c -f "$state/api-key" "$state/api-keys.toml")" -eq 0 ]
 
 make_state "$state"
 check "a second start changes nothing, but: $(changed)" [ -z "$(changed)" ]
@@ -34,6 +37,11 @@ before="$(checksums)"
 make_state "$state"
 check "nothing is made anew for its mode" [ -z "$(changed)" ]
 check "the keys are private again" [ "$(mode token.key)$(mode tls-key.pem)" = 600600 ]
+
+rm "$state/api-key"
+make_state "$state"
+check "a new API key is known, and the old entry stays" grep -q "$(hash_of_key)" "$state/api-keys.toml"
+check "two entries" [ "$(entries)" -eq 2 ]
 
 # sign_certificate DAYS NAMES: as somebody else might have left it there.
 sign_certificate() {

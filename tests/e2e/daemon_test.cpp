@@ -96,7 +96,7 @@ TEST_CASE("SIGTERM and SIGINT: every session is closed with 1001, and the end is
     REQUIRE(status);
     CHECK(*status == ExitStatus{0, 0});
     CHECK(client::monotonic_now() - start < seconds(3));
-    CHECK(contains(world.relay.log(), "stopped"));
+    CHECK(contains(world.relay.log(), "event=node_stopped"));
   }
 }
 

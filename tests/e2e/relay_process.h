@@ -70,6 +70,8 @@ class RelayProcess {
   std::string sign(const std::string& user, const std::string& channel = "channel",
                    const std::string& server = "server", const std::string& session = "") const;
 
+  const std::vector<std::uint8_t>& token_key() const { return key_; }
+
   // For tests that end it themselves.
   std::optional<ExitStatus> stop(int number, Duration limit);
   // It was killed by the test: its end is not looked at.

@@ -14,6 +14,10 @@ class GatewayClient::Link final : public gateway::Connection {
   Link(GatewayClient& client, const IpAddress& peer) : client_(client), peer_{peer, 40'000} {}
 
   const Endpoint& peer() const override { return peer_; }
+  void respond(const gateway::HttpResponse&) override { RELAY_CHECK(false && "nothing is owed"); }
+  bool begin_stream(const gateway::HttpResponse&) override { return false; }
+  bool send_stream(std::string_view) override { return false; }
+  void end_stream() override {}
   void send_text(std::string_view message) override {
     if (!client_.is_open()) return;
     sent_ += message.size() + frame_overhead;
@@ -31,6 +35,7 @@ class GatewayClient::Link final : public gateway::Connection {
   std::size_t send_queue_bytes() const override { return 0; }
   std::uint64_t sent_position() const override { return sent_; }
   std::uint64_t acknowledged_position() const override { return acknowledged_.value_or(sent_); }
+  std::optional<Duration> round_trip() const override { return client_.round_trip; }
 
   bool take_queued() { return std::exchange(has_queued_, false); }
   void set_acknowledging(bool is_acknowledging) {
@@ -78,7 +83,7 @@ void GatewayClient::send_binary(std::string_view message) {
 }
 
 gateway::HttpResponse GatewayClient::request(const gateway::HttpRequest& request) {
-  return events_.on_request(*connection_, request);
+  return events_.on_request(*connection_, request).value();
 }
 
 void GatewayClient::send(const Json& message) {

@@ -43,6 +43,7 @@ class GatewayClient {
   void send(const Json& message);
   void send_text(std::string_view message);
   void send_binary(std::string_view message);
+  // A request that is answered at once.
   gateway::HttpResponse request(const gateway::HttpRequest& request);
   // Its close frame; or the connection breaks.
   void leave(std::uint16_t code = 1000);
@@ -77,6 +78,7 @@ class GatewayClient {
   const int version;
   std::optional<std::uint16_t> close_code;  // the relay's
   bool is_aborted = false;
+  std::optional<Duration> round_trip;  // what the relay's kernel would measure
 
  private:
   class Link;

@@ -42,6 +42,8 @@ class SocketClient {
 
   bool is_secure() const { return tls_ && tls_->is_established(); }
   bool is_open() const { return websocket_ != nullptr; }
+  // What our own kernel has not taken yet, as TLS records where there is TLS.
+  std::size_t unsent_bytes() const { return raw_.size(); }
   bool has_ended() const { return has_ended_; }  // the relay's FIN or reset has come
   bool was_reset() const { return was_reset_; }
   std::uint16_t close_code() const { return websocket_ ? websocket_->peer_close_code() : 0; }

@@ -45,9 +45,10 @@ LIBRARIES = {
     "wslay/": ["relay/gateway"],
     "nlohmann/": ["relay/gateway", "relay/control", "tools"],
     "concurrentqueue/": ["relay/worker"],
-    "spdlog/": ["relay/control", "relay/main.cpp"],
-    "toml++/": ["relay/control"],
+    "prometheus/": ["relay/control"],
+    "toml++/": ["relay/control", "tools"],
     "CLI/": ["relay/main.cpp", "tools"],
+    "curl/": ["tools"],
 }
 
 LINES_MAX = 600  # of a file in relay/
@@ -198,6 +199,25 @@ def check_counters(tree):
                 yield f"{OPERATIONS}: `{name}` stands in the table of `{heading}`, and nowhere else"
 
 
+def check_events(tree):
+    """Every event of the log stands in docs/operations.md, and nothing else does."""
+    if not tree.exists(OPERATIONS):
+        return
+    told = documented(tree.read(OPERATIONS), "event")
+    written = {}
+    for path in tree.sources("relay"):
+        text = tree.read(path)
+        # The second form: where the level is a choice.
+        for found in re.finditer(r'\b(?:log::(?:debug|info|warn|error)|write)\(\s*"(\w+)"', text):
+            written.setdefault(found.group(1), path)
+    for event, path in sorted(written.items()):
+        if event not in told:
+            yield f"{OPERATIONS}: event {event} ({path}) is missing from the table of `event`"
+    for event in told:
+        if event not in written:
+            yield f"{OPERATIONS}: `{event}` stands in the table of `event`, and nowhere else"
+
+
 def check_reminders(tree):
     """A reminder has a number that says where it is kept."""
     words = "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"))
@@ -246,7 +266,7 @@ def check_tests(tree):
 
 
 CHECKS = (check_arrows, check_quoted_includes, check_libraries, check_dead_headers, check_counters,
-          check_reminders, check_sizes, check_tests)
+          check_events, check_reminders, check_sizes, check_tests)
 
 
 def violations(root):

@@ -43,7 +43,7 @@ GOOD = {
     "relay/core/command.h": '#include "relay/base/time.h"\n#include "crypto/keys.h"\n',
     "relay/core/core.cpp": '#include "relay/observe/counters.h"\n#include "relay/core/core.h"\n',
     "relay/core/core.h": '#include "relay/observe/drop_reason.h"\n',
-    "relay/control/controller.cpp": '#include "relay/core/command.h"\n#include <spdlog/spdlog.h>\n',
+    "relay/control/controller.cpp": '#include "relay/core/command.h"\n#include <toml++/toml.h>\n',
     "crypto/keys.h": "#include <sodium.h>\n",
     "tools/client/talk.cpp": '#include "relay/core/core.h"\n#include <nlohmann/json.hpp>\n',
     "tests/CMakeLists.txt": "foreach(library base core)\n",
@@ -106,7 +106,7 @@ class TidyTest(unittest.TestCase):
     def test_libraries(self):
         for path, header in (("relay/core/a.cpp", "sodium.h"), ("relay/wire/a.cpp", "uv.h"),
                              ("relay/control/a.cpp", "openssl/ssl.h"),
-                             ("relay/base/a.cpp", "spdlog/spdlog.h")):
+                             ("relay/base/a.cpp", "toml++/toml.h")):
             with self.subTest(path=path):
                 self.check({path: f"#include <{header}>\n"},
                            [f"{path}:1: {os.path.dirname(path)} may not use <{header}>"])
@@ -132,6 +132,16 @@ class TidyTest(unittest.TestCase):
                     "DropReason in their order"])
         self.check({"relay/observe/counters.h": "int x;\n"},
                    ["relay/observe/counters.h: enum class Counter was not found"])
+
+    def test_events(self):
+        with_event = OPERATIONS + "\n| event | |\n|---|---|\n| `node_started` | info |\n"
+        logs = 'log::info("node_started");\nlog::warn(\n    "other", {});\n'
+        self.check({"relay/control/a.cpp": logs, "docs/operations.md": with_event},
+                   ["docs/operations.md: event other (relay/control/a.cpp) is missing from the table "
+                    "of `event`"])
+        self.check({"docs/operations.md": with_event},
+                   ["docs/operations.md: `node_started` stands in the table of `event`, and nowhere "
+                    "else"])
 
     def test_reminders(self):
         word = "TO" + "DO"

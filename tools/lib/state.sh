@@ -1,5 +1,5 @@
 # The state folder of a development node, sourced by tools/run: authority, certificate, token key,
-# configuration. Everything in it is made once and kept; nothing half-made is ever seen.
+# API key, configuration. Everything in it is made once and kept; nothing half-made is ever seen.
 # shellcheck shell=bash
 
 # What clients on this machine may call the node.
@@ -35,6 +35,7 @@ make_state() {
   flock "$lock"
   make_certificate "$folder"
   make_token_key "$folder"
+  make_api_key "$folder"
   make_configuration "$folder"
   exec {lock}<&-
 }
@@ -120,15 +121,42 @@ make_certificate() {
   [ ! -e "$authority_key" ] || keep_private "$authority_key"
 }
 
-new_token_key() { openssl rand -base64 32 | tr '+/' '-_' | tr -d '=\n' && printf '\n'; }
+# 32 random bytes as one line of base64url.
+new_key() { openssl rand -base64 32 | tr '+/' '-_' | tr -d '=\n' && printf '\n'; }
 
 make_token_key() {
   local key="$1/token.key"
   if [ -s "$key" ]; then
     keep_private "$key"
   else
-    store "$key" 600 new_token_key
+    store "$key" 600 new_key
   fi
+}
+
+# with_api_key FILE NAME HASH: the file's entries, and one more.
+with_api_key() {
+  if [ -s "$1" ]; then
+    cat -- "$1"
+    printf '\n'
+  else
+    printf '# Keys that open the HTTP API of the node, by their hashes; earshot key adds more.\n\n'
+  fi
+  printf '[[keys]]\nname = "%s"\nscopes = ["read", "admin"]\nsha256 = "%s"\n' "$2" "$3"
+}
+
+# The development key, and its hash among the keys that the node knows.
+make_api_key() {
+  local key="$1/api-key" keys="$1/api-keys.toml" hash name=dev
+  if [ -s "$key" ]; then
+    keep_private "$key"
+  else
+    store "$key" 600 new_key
+  fi
+  hash="$(tr -d '\n' <"$key" | sha256sum)"
+  hash="${hash%% *}"
+  ! grep -qs -- "$hash" "$keys" || return 0
+  ! grep -qs '^name = "dev"$' "$keys" || name="dev-${hash:0:8}"
+  store "$keys" 600 with_api_key "$keys" "$name" "$hash"
 }
 
 new_configuration() {
@@ -149,6 +177,7 @@ loopback_only = true
 
 [admin]
 listen = $(loopback 8445)
+keys_file = "api-keys.toml"
 
 [[tokens.keys]]
 id = "dev"

@@ -256,7 +256,7 @@ class World {
   void mute(User& user) {
     ++mutes_asked_;
     const control::ChannelKey channel{"1", user.person.claims.channel_id};
-    rig_.sessions.set_muted(channel, user.name, chance(2), [this] { ++mutes_done_; });
+    CHECK(rig_.sessions.restrain(channel, user.name, {chance(2), {}}, [this] { ++mutes_done_; }));
   }
 
   void pass_time(Duration duration, bool has_heartbeats = true) {

@@ -78,8 +78,9 @@ class ScriptedGateway final : public gateway::ConnectionEvents {
   std::unique_ptr<gateway::Listener> listener;
 
  private:
-  gateway::HttpResponse on_request(gateway::Connection&, const gateway::HttpRequest&) override {
-    return {404, "text/plain", "no", {}};
+  std::optional<gateway::HttpResponse> on_request(gateway::Connection&,
+                                                  const gateway::HttpRequest&) override {
+    return gateway::HttpResponse{404, "text/plain", "no", {}};
   }
   bool accepts_websocket(const gateway::HttpRequest& request) override {
     return request.path == "/";

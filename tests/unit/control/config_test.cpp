@@ -90,6 +90,7 @@ unidentified_per_address_max = 1000
 bad_tokens_per_address_max = 0
 [admin]
 listen = ["127.0.0.1:1", "[::1]:2"]
+keys_file = "/etc/api-keys.toml"
 [tokens]
 keys = [ { id = "a", alg = "HS256", file = "/etc/a.key" }, { id = "b", alg = "EdDSA", file = "/etc/b.key" } ]
 [cluster]
@@ -99,6 +100,7 @@ id = 1023
 region = "eu-west"
 [log]
 level = "debug"
+addresses = "full"
 )";
 
 }  // namespace
@@ -138,10 +140,12 @@ TEST_CASE("every key is read") {
   CHECK(c.tokens_keys[1].id == "b");
   CHECK(c.tokens_keys[1].algorithm == "EdDSA");
   CHECK(c.tokens_keys[1].file == "/etc/b.key");
+  CHECK(c.admin_keys_file == "/etc/api-keys.toml");
   CHECK(c.cluster_name == "quiet\\\"voices");
   CHECK(c.node_id == NodeId{1'023});
   CHECK(c.node_region == "eu-west");
   CHECK(c.log_level == "debug");
+  CHECK(c.log_addresses == "full");
   CHECK(check_complete({}, c).ok());
 }
 
@@ -161,7 +165,7 @@ TEST_CASE("what is printed is read back as it was") {
     ++keys;
     CHECK(left != right);
   }
-  CHECK(keys == 24);
+  CHECK(keys == 26);
 }
 
 TEST_CASE("config/relay.toml is the defaults under a comment") {

@@ -27,7 +27,7 @@ const std::vector<std::uint8_t> secret(32, 9);
 
 struct Rig {
   Rig() {
-    start_log("error");
+    log::start("error", "short");
     REQUIRE(crypto::initialize());
     REQUIRE(uv_loop_init(&loop) == 0);
     write("token.key", crypto::base64url_encode(secret) + "\n");

@@ -4,25 +4,12 @@
 
 #include <memory>
 
+#include "tests/support/fake_connection.h"
+
 using namespace earshot;
 using namespace earshot::control;
 
 namespace {
-
-class NoConnection final : public gateway::Connection {
- public:
-  const Endpoint& peer() const override { return peer_; }
-  void send_text(std::string_view) override {}
-  void send_binary(std::string_view) override {}
-  void close(std::uint16_t, std::string_view) override {}
-  void abort() override {}
-  std::size_t send_queue_bytes() const override { return 0; }
-  std::uint64_t sent_position() const override { return 0; }
-  std::uint64_t acknowledged_position() const override { return 0; }
-
- private:
-  Endpoint peer_;
-};
 
 constexpr Duration jitter_max = seconds(5);
 
@@ -44,7 +31,7 @@ struct Listener {
   }
   void keep_alive(Time at) { set(stats.keep_alive_ns, static_cast<std::uint64_t>(at.ns)); }
 
-  NoConnection connection;
+  test::FakeConnection connection;
   Client client;
   Session session;
   SlotStats stats;

@@ -238,3 +238,57 @@ TEST_CASE("a command to a participant is settled when all workers have done what
   rig.workers.settle();
   CHECK(is_done);
 }
+
+TEST_CASE("a channel has as many participants as the application lets it have") {
+  Rig rig;
+  const auto set = [&](std::optional<std::size_t> participants_max) {
+    bool is_done = false;
+    ChannelSettings settings;
+    settings.participants_max = participants_max;
+    REQUIRE(rig.membership.set_settings({"server", "channel"}, settings, [&] { is_done = true; }));
+    rig.workers.settle();
+    CHECK(is_done);
+  };
+  set(2);
+  const MemberId first = rig.join();
+  rig.join();
+  CHECK_FALSE(rig.begin_join("channel").has_value());
+  CHECK(rig.begin_join("another").has_value());
+  rig.leave(first);
+  rig.join();
+  CHECK_FALSE(rig.begin_join("channel").has_value());
+  set(std::nullopt);
+  rig.join();
+}
+
+TEST_CASE("channels are listed in order, with participants or with settings of their own") {
+  Rig rig;
+  const auto settings = ChannelSettings{0, std::nullopt, std::nullopt};
+  for (const char* channel : {"b", "e"})
+    REQUIRE(rig.membership.set_settings({"server", channel}, settings, [] {}));
+  REQUIRE(rig.membership.set_settings({"a server", "x"}, settings, [] {}));
+  rig.join("d");
+  rig.join("b");
+  const MemberId leaver = rig.join("c");
+  const auto list = [&](std::optional<ChannelKey> after, std::optional<std::string> server,
+                        std::size_t count_max = 100) {
+    std::string text;
+    for (const auto& listed : rig.membership.list(after, server, count_max))
+      text += listed.key.channel_id + std::to_string(listed.participants_count) + " ";
+    return text;
+  };
+  CHECK(list({}, {}) == "x0 b1 c1 d1 e0 ");
+  CHECK(list({}, "server") == "b1 c1 d1 e0 ");
+  CHECK(list({}, "a server") == "x0 ");
+  CHECK(list({}, "nowhere").empty());
+  CHECK(list(ChannelKey{"server", "c"}, {}) == "d1 e0 ");
+  CHECK(list(ChannelKey{"a server", "x"}, "a server").empty());
+  CHECK(list({}, {}, 2) == "x0 b1 ");
+  rig.leave(leaver);
+  CHECK(list({}, "server") == "b1 d1 e0 ");
+  REQUIRE(rig.membership.set_settings({"server", "b"}, {}, [] {}));
+  REQUIRE(rig.membership.set_settings({"server", "e"}, {}, [] {}));
+  CHECK(list({}, "server") == "b1 d1 ");
+  CHECK(rig.membership.find_channel({"server", "e"}) == std::nullopt);
+  CHECK(rig.membership.find_channel({"server", "b"})->participants_count == 1);
+}

@@ -189,12 +189,12 @@ TEST_CASE("who is not in the roster changes nothing by leaving it") {
   control::Session session;
   session.claims.server_id = "1";
   session.claims.channel_id = "100";
-  roster.leave(session);
+  roster.leave(session, control::EndReason::disconnected, {});
   CHECK(roster.live(session.channel()).empty());
   roster.enter(session);
   roster.enter(session);
   CHECK(roster.live(session.channel()).size() == 1);
-  roster.leave(session);
+  roster.leave(session, control::EndReason::disconnected, {});
   CHECK(roster.live(session.channel()).empty());
 }
 

@@ -13,13 +13,13 @@ const control::ChannelKey channel{"1", "100"};
 
 void set_muted(ControlRig& rig, const std::string& user, bool is_muted) {
   bool is_done = false;
-  rig.sessions.set_muted(channel, user, is_muted, [&] { is_done = true; });
+  REQUIRE(rig.sessions.restrain(channel, user, {is_muted, {}}, [&] { is_done = true; }));
   rig.workers.wait_until([&] { return is_done; });
 }
 
 void set_deafened(ControlRig& rig, const std::string& user, bool is_deafened) {
   bool is_done = false;
-  rig.sessions.set_deafened(channel, user, is_deafened, [&] { is_done = true; });
+  REQUIRE(rig.sessions.restrain(channel, user, {{}, is_deafened}, [&] { is_done = true; }));
   rig.workers.wait_until([&] { return is_done; });
 }
 
@@ -143,7 +143,9 @@ TEST_CASE("a mute before the session, or during its join, is there from the firs
   ControlRig rig;
   MediaParty b(rig, rig.person("b"));
   int done = 0;
-  const auto mute = [&] { rig.sessions.set_muted(channel, "a", true, [&] { ++done; }); };
+  const auto mute = [&] {
+    CHECK(rig.sessions.restrain(channel, "a", {true, {}}, [&] { ++done; }));
+  };
   SUBCASE("before") {
     mute();
     CHECK(done == 1);  // nobody to wait for
@@ -180,7 +182,7 @@ TEST_CASE("a mute is answered when the slots that the user has just left are sil
   SUBCASE("moved to another channel") {
     rig.connect(rig.person("a", "200")).identify();
   }
-  rig.sessions.set_muted(channel, "a", true, [&] { is_done = true; });
+  REQUIRE(rig.sessions.restrain(channel, "a", {true, {}}, [&] { is_done = true; }));
   CHECK_FALSE(is_done);
   rig.settle();
   CHECK(is_done);

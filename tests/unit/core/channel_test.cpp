@@ -7,6 +7,7 @@
 #include "tests/support/core_rig.h"
 
 using namespace earshot;
+using earshot::test::CoreRig;
 
 namespace {
 
@@ -118,4 +119,22 @@ TEST_CASE("nobody is always the last of a fan-out") {
     listeners.pop_back();
   }
   CHECK(last.size() > 4);
+}
+
+TEST_CASE("what the application sets for a channel holds from the next packet on") {
+  CoreRig rig;
+  const auto channel = rig.open_channel(0, 1);
+  auto a = rig.join(1, channel);
+  auto b = rig.join(2, channel);
+  CHECK(rig.speak(a).size() == 1);
+  CHECK(rig.speak(b).empty());
+  rig.command(SetChannelOptions{channel, 2, 120});
+  CHECK(rig.speak(b).size() == 1);
+  // Nobody loses the floor.
+  rig.command(SetChannelOptions{channel, 1, 120});
+  CHECK(rig.speak(a).size() == 1);
+  CHECK(rig.speak(b).size() == 1);
+  CHECK(rig.drops(DropReason::speakers) == 1);
+  rig.command(SetChannelOptions{{channel.index, {channel.generation.value + 1}}, 2, 0});
+  CHECK(rig.core.counters()[Counter::commands_outlived] == 1);
 }

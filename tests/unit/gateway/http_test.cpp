@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -319,7 +320,42 @@ TEST_CASE("responses") {
         "HTTP/1.1 204 No Content\r\n" + common + "\r\n");
   CHECK(write_response({299, "", "", {}}, {true, false, false})
             .starts_with("HTTP/1.1 299 Status\r\nContent-Length: 0\r\n"));
-  CHECK(write_error_response(431).starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+}
+
+TEST_CASE("the head and the parts of a stream") {
+  const HttpResponse head{200, "text/event-stream", "not sent", {{"X-A", "1"}}};
+  const std::string common =
+      "HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Type: text/event-stream\r\nCache-Control: "
+      "no-store\r\nX-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n";
+  CHECK(write_stream_head(head, false) ==
+        common + "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
+  CHECK(write_stream_head(head, true) == common + "Connection: close\r\n\r\n");
+  CHECK(write_chunk("") == "");
+  CHECK(write_chunk("a") == "1\r\na\r\n");
+  CHECK(write_chunk(std::string(4'096, 'a')) == "1000\r\n" + std::string(4'096, 'a') + "\r\n");
+}
+
+TEST_CASE("every status of the parser's errors has a problem for its answer") {
+  for (const int status : {400, 413, 414, 417, 431, 501, 505}) {
+    CAPTURE(status);
+    const std::string response = write_error_response(status);
+    CHECK(response.starts_with("HTTP/1.1 " + std::to_string(status) + " "));
+    CHECK(response.find("\r\nContent-Type: application/problem+json\r\n") != std::string::npos);
+    CHECK(response.find("\r\nConnection: close\r\n") != std::string::npos);
+    const auto problem = nlohmann::json::parse(response.substr(response.find("\r\n\r\n")));
+    CHECK(problem.at("type").get<std::string>().starts_with("urn:earshot:problem:"));
+    CHECK(problem.at("status") == status);
+    CHECK_FALSE(problem.at("title").get<std::string>().empty());
+    CHECK_FALSE(problem.at("detail").get<std::string>().empty());
+  }
+}
+
+TEST_CASE("a problem's detail may hold anything") {
+  const HttpResponse response = problem_response(409, "conflict", "\"quoted\"\n\xFF");
+  CHECK(response.body ==
+        R"({"type":"urn:earshot:problem:conflict","title":"Conflict","status":409,)"
+        R"("detail":"\"quoted\"\n�"})"
+        "\n");
 }
 
 TEST_CASE("client: the upgrade request is one that the server takes") {

@@ -2,17 +2,14 @@
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
-#include <uv.h>
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "relay/gateway/websocket.h"
-#include "tests/support/socket_client.h"
-#include "tests/support/test_certificate.h"
+#include "tests/support/listener_rig.h"
 
 using namespace earshot;
 using namespace earshot::gateway;
@@ -25,11 +22,13 @@ namespace {
 // doing so.
 class Recorder final : public ConnectionEvents {
  public:
-  HttpResponse on_request(Connection& connection, const HttpRequest& request) override {
+  std::optional<HttpResponse> on_request(Connection& connection,
+                                         const HttpRequest& request) override {
     log.push_back(request.method + " " + request.path);
     if (request.path == "/abort") connection.abort();
-    if (request.path == "/big") return {200, "text/plain", std::string(3'000'000, 'b'), {}};
-    return {200, "text/plain", "served " + request.path + " " + request.body, {}};
+    if (request.path == "/big")
+      return HttpResponse{200, "text/plain", std::string(3'000'000, 'b'), {}};
+    return HttpResponse{200, "text/plain", "served " + request.path + " " + request.body, {}};
   }
   bool accepts_websocket(const HttpRequest& request) override { return request.path == "/"; }
   void on_open(Connection& connection, const HttpRequest& request) override {
@@ -84,60 +83,9 @@ class Recorder final : public ConnectionEvents {
 const Endpoint loopback_v4{make_v4(127, 0, 0, 1), 0};
 const Endpoint loopback_v6{*IpAddress::parse("::1"), 0};
 
-struct Rig {
-  explicit Rig(ListenerOptions options = {}) {
-    uv_loop_init(&loop);
-    if (options.endpoints.empty()) options.endpoints = {loopback_v4};
-    listener = std::move(Listener::create(&loop, options, server_tls, events).value());
-  }
-  ~Rig() {
-    clients.clear();
-    listener.reset();
-    uv_run(&loop, UV_RUN_DEFAULT);
-    CHECK(uv_loop_close(&loop) == 0);
-  }
-
-  bool run_until(const std::function<bool()>& is_done, int limit_ms = 5'000) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(limit_ms);
-    while (!is_done()) {
-      if (std::chrono::steady_clock::now() > end) return false;
-      turn();
-    }
-    return true;
-  }
-  void run_for(int ms) {
-    run_until([] { return false; }, ms);
-  }
-  void turn() {
-    uv_run(&loop, UV_RUN_NOWAIT);
-    for (const auto& client : clients) client->pump();
-  }
-
-  SocketClient& connect() {
-    return add(std::make_unique<SocketClient>(listener->bound()[0], client_tls));
-  }
-  SocketClient& connect_raw() { return add(std::make_unique<SocketClient>(listener->bound()[0])); }
-  SocketClient& add(std::unique_ptr<SocketClient> client) {
-    return *clients.emplace_back(std::move(client));
-  }
-  SocketClient& open() {
-    SocketClient& client = connect();
-    client.open_websocket();
-    REQUIRE(run_until([&] { return client.is_open(); }));
-    return client;
-  }
-  bool run_until_gone() {
-    return run_until([&] { return listener->connections_count() == 0; });
-  }
-
-  test::TestCertificate certificate;
-  TlsContext server_tls =
-      TlsContext::make_server(certificate.certificate_path(), certificate.key_path()).value();
-  TlsContext client_tls = TlsContext::make_client(certificate.certificate_path()).value();
-  uv_loop_t loop;
+struct Rig : test::ListenerRig {
+  explicit Rig(ListenerOptions options = {}) : ListenerRig(events, std::move(options)) {}
   Recorder events;
-  std::unique_ptr<Listener> listener;
-  std::vector<std::unique_ptr<SocketClient>> clients;
 };
 
 using Log = std::vector<std::string>;
@@ -274,8 +222,7 @@ TEST_CASE("HTTP: pipelined requests, keep-alive, close, errors") {
     CHECK(rig.events.log == Log{"GET /a", "POST /b", "GET /c"});
   }
   SUBCASE("a response larger than the socket takes, with a request waiting behind it") {
-    SocketClient& small =
-        rig.add(std::make_unique<SocketClient>(rig.listener->bound()[0], rig.client_tls, 4'096));
+    SocketClient& small = rig.connect_small();
     REQUIRE(rig.run_until([&] { return small.is_secure(); }));
     small.is_reading = false;
     small.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -419,8 +366,7 @@ TEST_CASE("who does not read is reset when the queue is full, and nobody else") 
   ListenerOptions options;
   options.send_queue_bytes_max = 100'000;
   Rig rig(options);
-  SocketClient& slow =
-      rig.add(std::make_unique<SocketClient>(rig.listener->bound()[0], rig.client_tls, 4'096));
+  SocketClient& slow = rig.connect_small();
   slow.open_websocket();
   REQUIRE(rig.run_until([&] { return slow.is_open(); }));
   SocketClient& quick = rig.open();
