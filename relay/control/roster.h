@@ -50,8 +50,8 @@ class Roster {
   void tell_speaking(Session& to, const Session& speaker);
   void tell_state(Session& session);
 
-  SessionObserver* observer_ = nullptr;
   std::size_t introductions_per_part_;
+  SessionObserver* observer_ = nullptr;
   std::map<ChannelKey, std::vector<Session*>> live_;
 };
 
