@@ -86,6 +86,10 @@ inline constexpr std::int64_t foreign_opens_per_address_depth = 500;
 inline constexpr std::int64_t foreign_opens_per_worker_per_second = 10'000;
 inline constexpr std::int64_t foreign_opens_per_worker_depth = 1'000;
 static_assert(foreign_opens_per_address_depth < foreign_opens_per_worker_depth);
+// When all of that is used up there is this much more for who has only changed its port: its
+// address is the slot's last one, or the signalling peer's, which a flood of any sources has not.
+inline constexpr std::int64_t foreign_opens_reserved_per_second = 2'000;
+inline constexpr std::int64_t foreign_opens_reserved_depth = 500;
 // IP discovery: clients ask once. Replies a second to one (slot, source), to one address (IPv6: one
 // /64) for all slots, and to all sources that are no signalling peer.
 inline constexpr std::int64_t discovery_replies_per_source_per_second = 2;
@@ -139,6 +143,10 @@ inline constexpr int json_depth_max = 32;
 inline constexpr std::int64_t messages_per_second_max = 60;
 // What a client may leave unread: a resume's 64 KiB and as much again.
 inline constexpr std::size_t send_queue_bytes_max = 256 * 1'024;
+// Participants that a newcomer hears of before its socket has taken the last ones: their messages,
+// 320 B each with the longest ids, are less than a sixth of the send queue.
+inline constexpr std::size_t introductions_per_part = 128;
+static_assert(introductions_per_part * 320 * 6 <= send_queue_bytes_max);
 inline constexpr std::size_t resume_messages_max = 256;
 inline constexpr std::size_t resume_bytes_max = 64 * 1'024;
 inline constexpr std::size_t http_header_bytes_max = 16 * 1'024;
@@ -179,6 +187,11 @@ inline constexpr Duration event_ping_interval = seconds(15);
 inline constexpr Duration event_read_time_max = seconds(30);
 // Streams of a node that stops end when nothing has happened for so long.
 inline constexpr Duration event_stop_quiet = milliseconds(500);
+// Wrong API keys of one address within that time; a mistyped key is noticed long before. An entry
+// takes about 100 bytes: 400 KiB for all.
+inline constexpr std::size_t wrong_keys_per_address_max = 20;
+inline constexpr Duration wrong_keys_memory = seconds(60);
+inline constexpr std::size_t wrong_keys_addresses_max = 4'096;
 
 // --- Tokens -------------------------------------------------------------------------------------
 

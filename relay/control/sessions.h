@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "relay/base/limits.h"
 #include "relay/control/admission.h"
 #include "relay/control/keying.h"
 #include "relay/control/log.h"
@@ -38,6 +39,7 @@ struct SessionsOptions {
   std::vector<crypto::AeadMode> modes;  // in order of preference
   std::size_t unidentified_per_address_max = 64;
   std::size_t bad_tokens_per_address_max = 10;
+  std::size_t introductions_per_part = limits::introductions_per_part;
 };
 
 // Since the start; only ever growing.
