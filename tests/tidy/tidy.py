@@ -218,6 +218,25 @@ def check_events(tree):
             yield f"{OPERATIONS}: `{event}` stands in the table of `event`, and nowhere else"
 
 
+def check_named_tests(tree):
+    """Every test that the threat model names is there: `file` "case"; a file that is one test needs no case."""
+    path = "docs/threat-model.md"
+    if not tree.exists(path):
+        return
+    for file, case in re.findall(r'`(tests/[^`]+\.[a-z]+)`(?:\s+"([^"]+)")?', tree.read(path)):
+        if not tree.exists(file):
+            yield f"{path}: {file} does not exist"
+        elif case and f'TEST_CASE("{case}")' not in without_breaks(tree.read(file)):
+            yield f'{path}: {file} has no test "{case}"'
+        elif not case and file.endswith("_test.cpp"):
+            yield f"{path}: which test of {file}?"
+
+
+def without_breaks(text):
+    """A long string that stands in two pieces is one."""
+    return re.sub(r'TEST_CASE\(\s+"', 'TEST_CASE("', re.sub(r'"\s*\n\s*"', "", text))
+
+
 def check_reminders(tree):
     """A reminder has a number that says where it is kept."""
     words = "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"))
@@ -266,7 +285,7 @@ def check_tests(tree):
 
 
 CHECKS = (check_arrows, check_quoted_includes, check_libraries, check_dead_headers, check_counters,
-          check_events, check_reminders, check_sizes, check_tests)
+          check_events, check_named_tests, check_reminders, check_sizes, check_tests)
 
 
 def violations(root):

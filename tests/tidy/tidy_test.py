@@ -143,6 +143,17 @@ class TidyTest(unittest.TestCase):
                    ["docs/operations.md: `node_started` stands in the table of `event`, and nowhere "
                     "else"])
 
+    def test_named_tests(self):
+        path = "docs/threat-model.md"
+        test = {"tests/unit/base/time_test.cpp": 'TEST_CASE(\n    "one, and "\n    "two") {}\n'}
+        named = '| x | `tests/unit/base/time_test.cpp` "%s" |\n'
+        self.check({**test, path: named % "one, and two"}, [])
+        self.check({**test, path: named % "three"},
+                   [f'{path}: tests/unit/base/time_test.cpp has no test "three"'])
+        self.check({**test, path: "`tests/unit/base/time_test.cpp`\n"},
+                   [f"{path}: which test of tests/unit/base/time_test.cpp?"])
+        self.check({path: "`tests/gone.py`\n"}, [f"{path}: tests/gone.py does not exist"])
+
     def test_reminders(self):
         word = "TO" + "DO"
         for path in ("relay/base/a.cpp", "tools/run", "tests/unit/base/time_test.cpp",
