@@ -39,6 +39,7 @@ LIBRARIES = {
     "sodium.h": ["crypto"],
     "opus/": ["codec"],
     "ogg/": ["codec"],
+    "portaudio.h": ["tools"],
     "uv.h": ["relay/worker", "relay/gateway", "relay/control", "relay/main.cpp", "tools"],
     "openssl/": ["relay/gateway"],
     "http_parser.h": ["relay/gateway"],
