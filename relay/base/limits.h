@@ -187,6 +187,11 @@ inline constexpr Duration event_ping_interval = seconds(15);
 inline constexpr Duration event_read_time_max = seconds(30);
 // Streams of a node that stops end when nothing has happened for so long.
 inline constexpr Duration event_stop_quiet = milliseconds(500);
+// Wrong API keys of one address within that time; a mistyped key is noticed long before. An entry
+// takes about 100 bytes: 400 KiB for all.
+inline constexpr std::size_t wrong_keys_per_address_max = 20;
+inline constexpr Duration wrong_keys_memory = seconds(60);
+inline constexpr std::size_t wrong_keys_addresses_max = 4'096;
 
 // --- Tokens -------------------------------------------------------------------------------------
 

@@ -288,6 +288,10 @@ void EventHub::on_stopping(gateway::Connection& connection) {
   if (Subscriber* subscriber = find(connection)) subscriber->is_stopping = true;
 }
 
+void EventHub::begin_stop() {
+  for (Subscriber& subscriber : subscribers_) subscriber.is_stopping = true;
+}
+
 void EventHub::on_timeout(Time now) {
   now_ = now;
   forget_secrets(now);

@@ -81,6 +81,8 @@ class EventHub {
   void on_abandoned(gateway::Connection& connection);
   // The stream ends when it has everything and nothing more happens.
   void on_stopping(gateway::Connection& connection);
+  // The same for all of them.
+  void begin_stop();
   // At least once a second: pings, secrets whose time is over, peers that read nothing.
   void on_timeout(Time now);
   // Ends the streams that `is_over` names. `reason` becomes a comment in the stream.

@@ -119,16 +119,14 @@ class CommandsTest(CtlTest):
     def test_lists_have_all_their_pages(self):
         # More than the API gives in one page.
         client = Client(node.admin, node.keys["all"])
-        count = 1_050
-        for number in range(count):
-            client.send("PATCH", f"/v1/servers/pages/channels/{number}", b'{"speakers_max":9}')
+        paths = [f"/v1/servers/pages/channels/{number}" for number in range(1_050)]
+        client.burst("PATCH", paths, b'{"speakers_max":9}')
         output, _ = self.ctl("channels", "--server", "pages")
         self.assertEqual([line.split()[1] for line in output.splitlines()[1:]],
-                         [str(number) for number in range(count)])
+                         [str(number) for number in range(len(paths))])
         told = json.loads(self.ctl("channels", "--server", "pages", "--json")[0])
-        self.assertEqual((len(told["channels"]), told["next"]), (count, None))
-        for number in range(count):
-            client.send("DELETE", f"/v1/servers/pages/channels/{number}")
+        self.assertEqual((len(told["channels"]), told["next"]), (len(paths), None))
+        client.burst("DELETE", paths)
         client.close()
 
 

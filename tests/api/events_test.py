@@ -180,11 +180,27 @@ class EventsTest(unittest.TestCase):
         self.assertEqual([e.data["channel_id"] for e in again.events], ["3", "4", "5"])
 
     def test_an_id_of_another_run_is_a_gap(self):
-        for last in ("0000-1", "nonsense", "x" * 64):
+        run = self.position_of_a_stream().rsplit("-", 1)[0]
+        # What may be missing begins behind the id, or with this run where the id says nothing.
+        for last, missed in (("0123abcd-7", "0123abcd-8"), ("nonsense", f"{run}-1"),
+                             (f"{run}-99999999", f"{run}-1"), ("x" * 64, f"{run}-1")):
             stream = self.follow(last_event_id=last)
             gap = stream.expect("gap")
-            self.assertEqual(gap.data["missed_from"], last)
+            self.assertEqual(gap.data["missed_from"], missed)
+            self.assertEqual(gap.data["resumed_at"], f"{run}-1")
             self.assertEqual(stream.events[0].name, "gap")
+
+    def position_of_a_stream(self):
+        stream = self.follow()
+        until = time.monotonic() + 10
+        while stream.position is None and time.monotonic() < until:
+            time.sleep(0.01)
+        return stream.position
+
+    def test_a_stream_begins_with_its_position(self):
+        position = self.position_of_a_stream()
+        self.client.send("PATCH", f"/v1/servers/{self.server}/channels/7", {"speakers_max": 3})
+        self.follow(last_event_id=position).expect("channel_updated", channel_id="7")
 
     def test_a_key_of_one_server_hears_of_that_server(self):
         self.server = "1"
@@ -217,7 +233,8 @@ class EndsTest(unittest.TestCase):
         other.restart()
         again = Stream(other, "look", last_event_id=last)
         gap = again.expect("gap")
-        self.assertEqual(gap.data["missed_from"], last)
+        run, number = last.rsplit("-", 1)
+        self.assertEqual(gap.data["missed_from"], f"{run}-{int(number) + 1}")
         again.close()
         for event in stream.events + again.events:
             document.validate(document.event_schema(event.name), event.data)

@@ -32,7 +32,7 @@ class IntegrateTest(unittest.TestCase):
         script = "\n".join(blocks).replace("https://127.0.0.1:8445", self.node.url)
         end = "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n"
         bash = Process("bash", "-euo", "pipefail", "-c", f'cd "{self.folder}"\n{end}{script}')
-        code = bash.end(seconds=100)
+        code = bash.end(seconds=110)
         output, errors = "".join(bash.output), "".join(bash.errors)
         self.assertEqual(code, 0, output + errors)
         # In this order: what each of them is there to show.

@@ -41,12 +41,12 @@ int follow_events(CtlCall& call, const std::string& server, const std::string& s
     EventStream stream;
     const auto answer = call.client().follow(request, [&](std::string_view bytes) {
       for (const StreamEvent& event : stream.feed(bytes)) {
-        if (!event.id.empty()) request.last_event_id = event.id;
         is_read = call.print(call.is_json() ? to_line(event) : event_text(event));
         if (!is_read) return false;
       }
       return !stream.has_failed();
     });
+    if (!stream.last_id().empty()) request.last_event_id = stream.last_id();
     if (call.client().was_interrupted()) return exit_interrupted;
     if (!is_read) return exit_failed;
     if (answer && is_final(answer.value())) return call.refuse(answer.value());

@@ -23,6 +23,7 @@ std::vector<StreamEvent> EventStream::feed(std::string_view bytes) {
 void EventStream::on_line(std::string_view line, std::vector<StreamEvent>& out) {
   if (std::exchange(is_first_, false) && line.starts_with("\xef\xbb\xbf")) line.remove_prefix(3);
   if (line.empty()) {
+    last_id_ = id_;
     const std::string name = std::exchange(name_, {});
     auto data = std::exchange(data_, std::nullopt);
     if (data) out.push_back({id_, name.empty() ? "message" : name, std::move(*data)});

@@ -23,12 +23,15 @@ class EventStream {
 
   std::vector<StreamEvent> feed(std::string_view bytes);
   bool has_failed() const { return has_failed_; }
+  // The last id that was given, by an event or alone: where to come back to.
+  const std::string& last_id() const { return last_id_; }
 
  private:
   void on_line(std::string_view line, std::vector<StreamEvent>& out);
 
   std::string line_;
   std::string id_;
+  std::string last_id_;
   std::string name_;
   std::optional<std::string> data_;
   bool was_return_ = false;  // a line feed behind it belongs to it

@@ -90,3 +90,27 @@ class Client:
 
     def get(self, path, **options):
         return self.send("GET", path, **options)
+
+    def burst(self, method, paths, body=b""):
+        """One request for each path, many at a time on a connection of its own: their bodies."""
+        head = (f"Host: node\r\nAuthorization: Bearer {self.key}\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+        answers = []
+        with socket.create_connection(self.address, timeout=20) as plain:
+            with self.context.wrap_socket(plain, server_hostname=self.address[0]) as connection:
+                reader = connection.makefile("rb")
+                for first in range(0, len(paths), 100):
+                    some = paths[first:first + 100]
+                    connection.sendall(b"".join(
+                        f"{method} {path} HTTP/1.1\r\n".encode() + head for path in some))
+                    answers += [self._body(reader) for _ in some]
+        return answers
+
+    @staticmethod
+    def _body(reader):
+        size = 0
+        while (line := reader.readline().strip()) != b"":
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                size = int(value)
+        return reader.read(size)

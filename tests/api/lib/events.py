@@ -24,9 +24,12 @@ class Stream:
         self.connection = self.client.open()
         self.connection.request("GET", "/v1/events" + query, headers={
             "Authorization": f"Bearer {self.client.key}", **headers})
-        self.connection.sock.settimeout(60)
+        # http.client lets go of it once a response has no end but the connection's.
+        self.socket = self.connection.sock
+        self.socket.settimeout(60)
         self.response = self.connection.getresponse()
         self.events, self.comments = [], []
+        self.position = None
         self.is_over = False
         self.changed = threading.Condition()
         assert self.response.status == 200, self.response.read()
@@ -43,8 +46,11 @@ class Stream:
                 elif text:
                     name, _, value = text.partition(": ")
                     fields.setdefault(name, []).append(value)
-                elif fields:
-                    data = json.loads("\n".join(fields.get("data", ["null"])))
+                elif "data" not in fields:
+                    # An id alone says where to come back to.
+                    self.position = fields.pop("id", [self.position])[-1]
+                else:
+                    data = json.loads("\n".join(fields["data"]))
                     event = Event(fields.get("id", [None])[-1], fields.get("event", [None])[-1], data)
                     fields = {}
                     with self.changed:
@@ -83,7 +89,7 @@ class Stream:
     def close(self):
         # The thread may be in the midst of a read.
         try:
-            self.connection.sock.shutdown(2)
+            self.socket.shutdown(2)
         except OSError:
             pass
         self.thread.join(5)

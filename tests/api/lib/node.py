@@ -135,8 +135,15 @@ class Node:
     def endpoint(self):
         return f"{self.gateway[0]}:{self.gateway[1]}"
 
-    def reload(self):
+    def reload(self, event="reloaded"):
+        """Returns when the node says that it has reread its files, or with `event` that it could not."""
+        def count():
+            return sum(f"event={event}" in line for line in list(self.process.errors))
+        before, until = count(), time.monotonic() + 15
         self.process.process.send_signal(signal.SIGHUP)
+        while count() == before:
+            assert time.monotonic() < until, self.process.text()
+            time.sleep(0.01)
 
     def stop(self):
         """Sanitizers report through the exit code."""

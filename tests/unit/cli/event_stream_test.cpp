@@ -59,6 +59,17 @@ TEST_CASE("what has no data, or is not finished, is no event") {
   CHECK(parse("event: joined\n\ndata: x\n\n").at(0).name == "message");
 }
 
+TEST_CASE("an id alone is where to come back to") {
+  EventStream stream;
+  CHECK(stream.last_id().empty());
+  CHECK(stream.feed("id: b-4\n").empty());
+  CHECK(stream.last_id().empty());
+  CHECK(stream.feed("\n").empty());
+  CHECK(stream.last_id() == "b-4");
+  CHECK(stream.feed(": ping\nid: b-6\n\nid: b-7\nevent: left\ndata: {}\n\n").size() == 1);
+  CHECK(stream.last_id() == "b-7");
+}
+
 TEST_CASE("an event without an end does not fill the memory") {
   EventStream stream;
   const std::string line = "data: " + std::string(1'000, 'x') + "\n";

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crypto/signature.h"
+#include "relay/base/limits.h"
 #include "tests/support/control_rig.h"
 #include "tests/support/fake_connection.h"
 
@@ -96,6 +97,39 @@ struct Rig : ControlRig {
 };
 
 }  // namespace
+
+TEST_CASE("an address that keeps sending wrong keys is told to wait, and a right key never is") {
+  Rig rig;
+  const auto status = [&](const std::string& name, const IpAddress& peer) {
+    FakeConnection connection(peer);
+    gateway::HttpRequest request;
+    request.method = "GET";
+    request.path = "/v1/node";
+    if (!name.empty()) request.headers.emplace_back("authorization", "Bearer " + name);
+    return rig.api.on_request(connection, request)->status;
+  };
+  const IpAddress guesser = make_v4(192, 0, 2, 1);
+  const IpAddress other = make_v4(192, 0, 2, 2);
+  for (std::size_t i = 0; i < limits::wrong_keys_per_address_max; ++i) {
+    CHECK(status("", guesser) == 401);
+    CHECK(status("wrong", guesser) == 401);
+  }
+  CHECK(status("wrong", guesser) == 429);
+  CHECK(status("", guesser) == 401);
+  CHECK(status("admin", guesser) == 200);
+  CHECK(status("wrong", other) == 401);
+  rig.advance(limits::wrong_keys_memory);
+  CHECK(status("wrong", guesser) == 401);
+}
+
+TEST_CASE("guesses from everywhere do not fill the memory") {
+  WrongKeys keys;
+  for (std::uint32_t i = 0; i < 3 * limits::wrong_keys_addresses_max; ++i) {
+    const auto byte = [i](int shift) { return static_cast<std::uint8_t>(i >> shift); };
+    CHECK_FALSE(keys.add({}, make_v4(10, byte(16), byte(8), byte(0))));
+    CHECK(keys.addresses_count() <= limits::wrong_keys_addresses_max);
+  }
+}
 
 TEST_CASE("every route needs a key of the right scope and server, and says so") {
   Rig rig;
