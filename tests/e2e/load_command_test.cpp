@@ -60,7 +60,7 @@ Outcome load(const RelayProcess& relay, std::vector<std::string> arguments) {
 }  // namespace
 
 TEST_CASE("300 join at once, are cut at once and come back, and live sessions lose nothing") {
-  RelayProcess relay({"media.workers=1"});
+  RelayProcess relay({"media.sessions_per_worker_max=512"});
   const Outcome outcome =
       load(relay, {"storm", "--sessions", "300", "--live", "10", "--participants", "5"});
   CAPTURE(outcome.output);
@@ -84,7 +84,7 @@ TEST_CASE("300 join at once, are cut at once and come back, and live sessions lo
 }
 
 TEST_CASE("speakers lose nothing to floods, and newcomers come in") {
-  RelayProcess relay({"media.workers=1"});
+  RelayProcess relay;
   struct Row {
     const char* kind;
     const char* rate;
@@ -113,7 +113,8 @@ TEST_CASE("speakers lose nothing to floods, and newcomers come in") {
 
 TEST_CASE("a newcomer to a channel of hundreds is introduced to all of it") {
   // More than one part, and more than one worker.
-  RelayProcess relay({"media.workers=2", "media.channel_participants_per_worker_max=200"});
+  RelayProcess relay({"media.workers=2", "media.sessions_per_worker_max=512",
+                      "media.channel_participants_per_worker_max=200"});
   const Outcome outcome =
       load(relay, {"join", "--sessions", "300", "--participants", "300", "--seconds", "0.2"});
   CAPTURE(outcome.output);
