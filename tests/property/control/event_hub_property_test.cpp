@@ -233,7 +233,7 @@ class World {
     Reader& reader = readers_[below(readers_.size())];
     test::FakeConnection& connection = *reader.connection;
     const bool is_drained = connection.read(below(800));
-    if (connection.send_queue_bytes() == 0) reader.taken_at = now_;
+    if (connection.is_stream && connection.send_queue_bytes() == 0) reader.taken_at = now_;
     if (is_drained) hub_.on_drained(connection);
   }
 

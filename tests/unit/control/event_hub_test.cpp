@@ -223,8 +223,11 @@ TEST_CASE("secrets leave the buffer after a minute; who may read them sees a gap
   rig.publish("other", "2");
   rig.publish("token 2", "1", true);
   rig.publish("b");
+  rig.read_all(live);
   rig.wait(seconds(30));
   rig.publish("token 3", "1", true);
+  // Whoever was there in time has them all.
+  CHECK(rig.data(live) == List{"a", "token 1", "other", "token 2", "b", "token 3"});
   rig.wait(seconds(29));
   CHECK(rig.data(rig.subscribe(number(0), may)) ==
         List{"a", "token 1", "other", "token 2", "b", "token 3"});
@@ -240,9 +243,6 @@ TEST_CASE("secrets leave the buffer after a minute; who may read them sees a gap
   CHECK(events[0].data ==
         R"({"missed_from":")" + number(6) + R"(","resumed_at":")" + number(7) + R"("})");
   CHECK(rig.data(rig.subscribe(events[0].id, may)).empty());
-  // Whoever was there in time has them all.
-  CHECK(rig.data(live) ==
-        List{"a", gap(number(2), 3), "other", gap(number(4), 5), "b", gap(number(6), 7)});
 }
 
 TEST_CASE("a ping every 15 seconds, with an id that is no older than what was seen") {
