@@ -40,7 +40,6 @@ struct Reader {
   std::unique_ptr<test::FakeConnection> connection;
   std::uint64_t next = 0;  // all matching events before it were read, or were in a gap
   std::uint64_t end_when_cut = 0;
-  Duration stalled_when_cut;
   Time taken_at;  // when it had last read all that was queued
   bool may_begin_with_gap = false;
   bool is_new_to_boot = false;  // came with an id that says nothing
@@ -72,22 +71,22 @@ struct Reader {
     next = to;
   }
 
-  void on_too_slow(const StreamEvent& event) {
+  void on_too_slow(const StreamEvent& event, Time now) {
     const std::uint64_t missed = number_of(nlohmann::json::parse(event.data).at("missed_from"));
     const bool is_evicted = missed + events_kept < end_when_cut;
-    const bool is_stalled = stalled_when_cut >= limits::event_read_time_max;
+    const bool is_stalled = now - taken_at >= limits::event_read_time_max;
     CHECK((is_evicted || is_stalled));
   }
 
   // What this connection has brought so far; then it is as good as gone.
-  std::string check_all(const History& history) {
+  std::string check_all(const History& history, Time now) {
     const test::EventStream stream = test::parse_event_stream(connection->received);
     bool is_first = true;
     for (const StreamEvent& event : stream.events) {
       if (event.name == "gap") {
         on_gap(event, history, is_first);
       } else if (event.name == "too_slow") {
-        on_too_slow(event);
+        on_too_slow(event, now);
         CHECK(event == stream.events.back());
       } else {
         const std::uint64_t number = number_of(event.id);
@@ -115,7 +114,7 @@ class World {
     for (Reader& reader : readers_) {
       while (reader.connection->read()) hub_.on_drained(*reader.connection);
       note_cut(reader);
-      reader.check_all(history_);
+      reader.check_all(history_, now_);
       if (reader.connection->is_stream) reader.skip_to(history_.size() + 1, history_);
     }
   }
@@ -159,9 +158,8 @@ class World {
   }
 
   void note_cut(Reader& reader) {
-    if (reader.connection->is_stream || reader.end_when_cut != 0) return;
-    reader.end_when_cut = history_.size() + 1;
-    reader.stalled_when_cut = now_ - reader.taken_at;
+    if (!reader.connection->is_stream && reader.end_when_cut == 0)
+      reader.end_when_cut = history_.size() + 1;
   }
 
   void publish(int count) {
@@ -217,7 +215,7 @@ class World {
     if (readers_.empty()) return;
     const std::size_t index = below(readers_.size());
     Reader& reader = readers_[index];
-    const std::string id = reader.check_all(history_);
+    const std::string id = reader.check_all(history_, now_);
     if (id.empty()) return;  // it has read nothing yet
     hub_.on_abandoned(*reader.connection);
     if (hub_.subscribers_count() == small().subscribers) {
@@ -235,7 +233,7 @@ class World {
     Reader& reader = readers_[below(readers_.size())];
     test::FakeConnection& connection = *reader.connection;
     const bool is_drained = connection.read(below(800));
-    if (connection.send_queue_bytes() == 0) reader.taken_at = now_;
+    if (connection.is_stream && connection.send_queue_bytes() == 0) reader.taken_at = now_;
     if (is_drained) hub_.on_drained(connection);
   }
 
