@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <csignal>
 #include <numbers>
 
 #include "codec/wav.h"

@@ -15,6 +15,7 @@
 #include "tools/earshot/command.h"
 #include "tools/earshot/ctl_call.h"
 #include "tools/earshot/ctl_text.h"
+#include "tools/earshot/terminal_text.h"
 #include "tools/earshot/text_table.h"
 
 namespace earshot::tools {

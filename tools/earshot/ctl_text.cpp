@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "relay/gateway/json.h"
+#include "tools/earshot/terminal_text.h"
 #include "tools/earshot/text_table.h"
 
 namespace earshot::tools {

@@ -8,7 +8,7 @@
 
 #include "relay/base/time.h"
 #include "tools/earshot/demo_pair.h"
-#include "tools/earshot/table_text.h"
+#include "tools/earshot/terminal_text.h"
 
 namespace earshot::tools {
 

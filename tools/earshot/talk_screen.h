@@ -10,7 +10,7 @@
 #include "relay/base/time.h"
 #include "tools/client/spectrum.h"
 #include "tools/client/talk_gate.h"
-#include "tools/earshot/table_text.h"
+#include "tools/earshot/terminal_text.h"
 
 namespace earshot::tools {
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "tools/earshot/terminal_text.h"
+
 namespace earshot::tools {
 namespace {
 
@@ -73,21 +75,13 @@ std::string make_text_table(const std::vector<TextColumn>& columns,
   return text;
 }
 
-std::string printable(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return result;
-}
-
 std::string grouped(std::int64_t number) {
-  const std::string plain = std::to_string(number);
+  const std::string digits = std::to_string(number);
   std::string text;
-  for (std::size_t i = 0; i < plain.size(); ++i) {
-    const bool is_group = i > 0 && (plain.size() - i) % 3 == 0 && plain[i - 1] != '-';
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const bool is_group = i > 0 && (digits.size() - i) % 3 == 0 && digits[i - 1] != '-';
     if (is_group) text += ',';
-    text += plain[i];
+    text += digits[i];
   }
   return text;
 }

@@ -22,9 +22,6 @@ std::string make_text_table(const std::vector<TextColumn>& columns,
                             std::vector<std::vector<std::string>> rows,
                             std::size_t width_max = text_table_width_max);
 
-// Ids and texts from elsewhere must not be able to steer the terminal.
-std::string printable(std::string_view text);
-
 // "12,345"
 std::string grouped(std::int64_t number);
 // "45 s", "3 min 20 s", "2 h 5 min", "12 d 3 h"

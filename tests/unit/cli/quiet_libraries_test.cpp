@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <string>
 
@@ -25,6 +26,8 @@ std::string errors_of(Run run) {
     dup2(ends[1], STDERR_FILENO);
     close(ends[0]);
     close(ends[1]);
+    // The test program's own handler is not what is tested.
+    std::signal(SIGABRT, SIG_DFL);
     run();
     std::_Exit(0);
   }

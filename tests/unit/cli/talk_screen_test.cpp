@@ -53,8 +53,8 @@ TEST_CASE("the screen of a conversation, as it is") {
   const std::string text = make_talk_screen(example(), {79, false, false}, 23);
   CHECK(text ==
         "channel 7                                                                 1:02\n"
-        "42 (you)   TALK   ##################################       |          -18 dBFS\n"
-        "bob        speaks ########################                            -30 dBFS\n"
+        "42 (you) TALK   ##################################      |         -18 dBFS\n"
+        "bob      speaks ########################                          -30 dBFS\n"
         "carol\n"
         "space: stop talking   q: leave   (loudspeaker off while you talk)\n");
 }
@@ -79,7 +79,7 @@ TEST_CASE("each state of the microphone has its word and its hint") {
     screen.mode = row.mode;
     screen.is_muted = false;
     const auto lines = lines_of(make_talk_screen(screen, {79, false, false}, 23));
-    CHECK(lines[1].find(row.word) == 11);
+    CHECK(lines[1].find(row.word) == 9);
     CHECK(lines.back() == row.hint);
   }
   TalkScreen screen = example();

@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <initializer_list>
 #include <string>
 
 #include "tools/client/event_loop.h"
@@ -30,6 +31,8 @@ class Child {
     pid_ = forkpty(&master_, nullptr, nullptr, nullptr);
     REQUIRE(pid_ >= 0);
     if (pid_ == 0) {
+      // The test program's own handlers are not what is tested.
+      for (const int number : {SIGABRT, SIGSEGV, SIGINT, SIGTERM}) std::signal(number, SIG_DFL);
       run();
       std::_Exit(0);
     }

@@ -1,4 +1,5 @@
 #include "tools/earshot/text_table.h"
+#include "tools/earshot/terminal_text.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "tools/earshot/table_text.h"
+#include "tools/earshot/terminal_text.h"
 
 #include <algorithm>
 
