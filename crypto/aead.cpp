@@ -10,6 +10,7 @@
 namespace earshot::crypto {
 namespace {
 
+constexpr std::size_t expansion_stack_size = 1'024;
 constexpr std::string_view gcm_name = "aead_aes256_gcm_rtpsize";
 constexpr std::string_view xchacha_name = "aead_xchacha20_poly1305_rtpsize";
 
@@ -54,6 +55,8 @@ void AeadKey::set(AeadMode mode, std::span<const std::uint8_t, key_size> key) {
   if (mode == AeadMode::aes256_gcm_rtpsize) {
     crypto_aead_aes256gcm_beforenm(reinterpret_cast<crypto_aead_aes256gcm_state*>(schedule_.data()),
                                    key.data());
+    // What the expansion left on the stack.
+    sodium_stackzero(expansion_stack_size);
   } else {
     std::copy(key.begin(), key.end(), schedule_.begin());
   }

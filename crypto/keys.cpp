@@ -1,9 +1,12 @@
 #include "crypto/keys.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -76,6 +79,25 @@ SecretMemory& SecretMemory::operator=(SecretMemory&& other) noexcept {
   std::swap(size_, other.size_);
   std::swap(locked_, other.locked_);
   return *this;
+}
+
+std::optional<SecretMemory> read_secret_file(const std::string& path, std::size_t size_max) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return std::nullopt;
+  SecretMemory buffer(size_max + 1);
+  std::size_t size = 0;
+  ssize_t taken = 0;
+  do {
+    taken = ::read(descriptor, buffer.bytes().data() + size, size_max + 1 - size);
+    if (taken > 0) size += static_cast<std::size_t>(taken);
+  } while ((taken > 0 && size <= size_max) || (taken < 0 && errno == EINTR));
+  const int error = taken < 0 ? errno : size > size_max ? EFBIG : ENODATA;
+  ::close(descriptor);
+  errno = error;
+  if (taken < 0 || size == 0 || size > size_max) return std::nullopt;
+  SecretMemory content(size);
+  std::copy_n(buffer.bytes().begin(), size, content.bytes().begin());
+  return content;
 }
 
 }  // namespace earshot::crypto

@@ -6,7 +6,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 
 namespace earshot::crypto {
 
@@ -65,5 +67,9 @@ class SecretMemory {
   std::size_t size_ = 0;
   bool locked_ = false;
 };
+
+// A whole file, at most `size_max` bytes, of which no copy is left behind. Nothing if it cannot be
+// read, is empty or larger; errno then says why.
+std::optional<SecretMemory> read_secret_file(const std::string& path, std::size_t size_max);
 
 }  // namespace earshot::crypto

@@ -1,4 +1,5 @@
 // The daemon: reads its configuration, runs a node until it is told to stop. No logic.
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <uv.h>
 
@@ -20,6 +21,7 @@ constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
 
 struct Arguments {
+  bool allows_core_dumps = false;
   control::ConfigSource source;
   std::string announced_ca;
   bool only_checks = false;
@@ -38,6 +40,30 @@ void raise_descriptor_limit() {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
 }
+
+// Nobody else reads this process: no core dumps, no debugger, no /proc of other users; and nothing
+// that it starts gains privileges.
+class Hardening {
+ public:
+  explicit Hardening(bool allows_core_dumps) : allows_core_dumps_(allows_core_dumps) {
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (allows_core_dumps) return;
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  }
+  ~Hardening() {
+#ifdef __SANITIZE_ADDRESS__
+    // LeakSanitizer traces its own process at the end.
+    if (!allows_core_dumps_) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+#endif
+  }
+  Hardening(const Hardening&) = delete;
+  Hardening& operator=(const Hardening&) = delete;
+
+ private:
+  [[maybe_unused]] bool allows_core_dumps_;
+};
 
 void print_ready(const control::NodeEndpoints& at, const std::string& ca) {
   std::printf("ready gateway=%s udp=%s api=https://%s", at.gateway.to_string().c_str(),
@@ -94,6 +120,8 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_option("--announce-ca", arguments.announced_ca,
                  "Name this file in the ready line, for clients that have to trust it");
+  app.add_flag("--allow-core-dumps", arguments.allows_core_dumps,
+               "For debugging: let the system write a core, and debuggers attach");
   app.add_flag("--check-config", arguments.only_checks,
                "Check the configuration and the files that it names, then end");
   app.add_flag("--print-config", arguments.only_prints, "Print the configuration, then end");
@@ -103,6 +131,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : exit_usage;
   }
 
+  const Hardening hardening(arguments.allows_core_dumps);
   if (!crypto::initialize()) return fail("libsodium does not work here");
   const auto config = control::load_config(arguments.source);
   if (!config) return fail(config.error().text);

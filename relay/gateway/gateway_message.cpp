@@ -3,6 +3,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "relay/base/check.h"
 #include "relay/base/limits.h"
 #include "relay/gateway/json.h"
 
@@ -136,6 +137,9 @@ ParsedMessage parse_speaking(const json& d) {
   return ClientMessage{Speaking{static_cast<std::uint32_t>(*flags)}};
 }
 
+// Op 4 with the longest name of a mode and 32 numbers of three digits.
+constexpr std::size_t session_description_size_max = 256;
+
 std::string message(int opcode, json d) {
   return json{{"op", opcode}, {"d", std::move(d)}}.dump(-1, ' ', false,
                                                         json::error_handler_t::replace);
@@ -186,10 +190,22 @@ std::string ready_message(const ReadyInfo& info) {
 
 std::string session_description_message(crypto::AeadMode mode,
                                         std::span<const std::uint8_t, crypto::key_size> key) {
-  return message(op_session_description, {{"mode", crypto::name(mode)},
-                                          {"secret_key", std::vector<int>(key.begin(), key.end())},
-                                          {"audio_codec", "opus"},
-                                          {"dave_protocol_version", 0}});
+  // By hand and in one piece: a JSON value would leave the key behind in memory that is free again.
+  std::string text;
+  text.reserve(session_description_size_max);
+  text.append(R"({"op":4,"d":{"audio_codec":"opus","dave_protocol_version":0,"mode":")")
+      .append(crypto::name(mode))
+      .append(R"(","secret_key":[)");
+  for (const std::uint8_t byte : key) {
+    if (byte >= 100) text += static_cast<char>('0' + byte / 100);
+    if (byte >= 10) text += static_cast<char>('0' + byte / 10 % 10);
+    text += static_cast<char>('0' + byte % 10);
+    text += ',';
+  }
+  text.back() = ']';
+  text.append("}}");
+  RELAY_CHECK(text.capacity() == session_description_size_max);
+  return text;
 }
 
 std::string heartbeat_ack_message(const Heartbeat& heartbeat) {
@@ -228,8 +244,11 @@ std::string client_disconnect_message(std::string_view user_id) {
 }
 
 std::string with_sequence(std::string_view text, std::uint16_t sequence) {
-  std::string result(text.substr(0, text.size() - 1));
-  return result + ",\"seq\":" + std::to_string(sequence) + "}";
+  // In one piece, as it may hold a key.
+  std::string result;
+  result.reserve(text.size() + std::string_view(",\"seq\":65535").size());
+  result.append(text.substr(0, text.size() - 1)).append(",\"seq\":");
+  return result.append(std::to_string(sequence)).append("}");
 }
 
 }  // namespace earshot::gateway

@@ -332,11 +332,13 @@ int HttpParser::check_framing() {
 }
 
 int HttpParser::check_expectation() {
-  const std::string_view expectation = request_.header("expect");
   wants_continue_ = false;
-  if (expectation.empty() || is_http_1_0_) return 0;
-  if (!equals_ignoring_case(expectation, "100-continue")) return 417;
-  wants_continue_ = state_ != State::head;
+  if (is_http_1_0_) return 0;
+  for (const auto& [name, value] : request_.headers) {
+    if (name != "expect" || value.empty()) continue;
+    if (!equals_ignoring_case(value, "100-continue")) return 417;
+    wants_continue_ = state_ != State::head;
+  }
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "crypto/keys.h"
 #include "relay/base/check.h"
 
 namespace earshot::gateway {
@@ -82,6 +83,8 @@ std::optional<Duration> ListenerConnection::round_trip() const {
 void ListenerConnection::send_frames() {
   if (core_.frames_.empty()) return;
   tls_.write(core_.frames_);
+  // One of them may have been op 4, with the key.
+  crypto::zero({reinterpret_cast<std::uint8_t*>(core_.frames_.data()), core_.frames_.size()});
   core_.frames_.clear();
   if (send_queue_bytes() > core_.options_.send_queue_bytes_max && !is_write_blocked_) write_some();
   if (is_ended()) return;

@@ -2,14 +2,18 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509err.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <memory>
 
+#include "crypto/keys.h"
 #include "relay/base/address.h"
 #include "relay/base/check.h"
 
@@ -40,6 +44,8 @@ int no_password(char*, int, int, void*) {
 constexpr std::array<unsigned char, 18> alpn{8, 'h', 't', 't', 'p', '/', '1', '.', '1',
                                              8, 'h', 't', 't', 'p', '/', '1', '.', '0'};
 constexpr unsigned alpn_http_1_1_size = 9;
+
+constexpr std::size_t key_file_size_max = 64 * 1'024;
 
 // Who offers protocols must offer ours (RFC 7301 s3.2).
 int select_alpn(SSL*, const unsigned char** selected, unsigned char* selected_size,
@@ -78,7 +84,15 @@ Result<TlsContext> TlsContext::make_server(const std::string& certificate_path,
   if (SSL_CTX_use_certificate_chain_file(context.get(), certificate_path.c_str()) != 1) {
     return file_error(certificate_path, "cannot use the TLS certificate");
   }
-  if (SSL_CTX_use_PrivateKey_file(context.get(), key_path.c_str(), SSL_FILETYPE_PEM) != 1) {
+  // Not by name: the buffer of a file would keep the text.
+  auto text = crypto::read_secret_file(key_path, key_file_size_max);
+  if (!text) return Error{"cannot use the TLS key " + key_path + ": " + std::strerror(errno)};
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+      BIO_new_mem_buf(text->bytes().data(), static_cast<int>(text->bytes().size())), BIO_free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr), EVP_PKEY_free);
+  if (key == nullptr) return file_error(key_path, "cannot use the TLS key");
+  if (SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1) {
     if (ERR_GET_REASON(ERR_peek_error()) != X509_R_KEY_VALUES_MISMATCH) {
       return file_error(key_path, "cannot use the TLS key");
     }

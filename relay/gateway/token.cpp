@@ -1,7 +1,6 @@
 #include "relay/gateway/token.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -16,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t key_size_min = 32;
+constexpr std::size_t key_file_size_max = 4'096;
 constexpr std::int64_t leeway = limits::token_leeway.ns / 1'000'000'000;
 constexpr std::int64_t lifetime_max = limits::token_lifetime_max.ns / 1'000'000'000;
 // Beyond this, sums with the leeway could overflow; 2^53 is what JSON numbers carry exactly (RFC
@@ -102,12 +102,12 @@ bool has_begun(const json& object, std::int64_t now) {
   return true;
 }
 
-bool is_signed(const TokenKey& key, std::span<const std::uint8_t> signature,
-               std::string_view message) {
-  if (key.algorithm == TokenAlgorithm::hs256) {
-    return crypto::verify_hmac_sha256(signature, key.bytes, bytes_of(message));
+bool is_signed(TokenAlgorithm algorithm, std::span<const std::uint8_t> key,
+               std::span<const std::uint8_t> signature, std::string_view message) {
+  if (algorithm == TokenAlgorithm::hs256) {
+    return crypto::verify_hmac_sha256(signature, key, bytes_of(message));
   }
-  return crypto::ed25519_verify(signature, std::span<const std::uint8_t, 32>(key.bytes.data(), 32),
+  return crypto::ed25519_verify(signature, std::span<const std::uint8_t, 32>(key.data(), 32),
                                 bytes_of(message));
 }
 
@@ -158,23 +158,25 @@ TokenVerifier::TokenVerifier(std::string audience, std::vector<TokenKey> keys)
 
 void TokenVerifier::set_keys(std::vector<TokenKey> keys) {
   clear();
+  std::size_t size = 0;
+  for (const TokenKey& key : keys) size += key.bytes.size();
+  memory_ = crypto::SecretMemory(size);
+  std::size_t used = 0;
   for (TokenKey& key : keys) {
     const bool fits = key.algorithm == TokenAlgorithm::hs256
                           ? key.bytes.size() >= key_size_min
                           : key.bytes.size() == crypto::ed25519_public_key_size;
     RELAY_CHECK(fits);
-    std::string id = key.id;
-    if (key.algorithm == TokenAlgorithm::hs256 && signing_key_id_.empty()) signing_key_id_ = id;
-    keys_.emplace(std::move(id), std::move(key));
+    if (key.algorithm == TokenAlgorithm::hs256 && signing_key_id_.empty()) signing_key_id_ = key.id;
+    const auto place = memory_.bytes().subspan(used, key.bytes.size());
+    used += key.bytes.size();
+    std::copy(key.bytes.begin(), key.bytes.end(), place.begin());
+    crypto::zero(key.bytes);
+    keys_.emplace(std::move(key.id), Key{key.algorithm, place});
   }
 }
 
-TokenVerifier::~TokenVerifier() {
-  clear();
-}
-
 void TokenVerifier::clear() {
-  for (auto& [id, key] : keys_) crypto::zero(key.bytes);
   keys_.clear();
   signing_key_id_.clear();
 }
@@ -205,7 +207,7 @@ TokenVerifier::Verdict TokenVerifier::verify(std::string_view token, std::int64_
   // The key fixes the algorithm; the header only has to agree (RFC 8725 s3.1).
   if (string_member(*header, "alg") != algorithm_name(key->second.algorithm))
     return refuse(TokenError::wrong_algorithm);
-  if (!is_signed(key->second, *signature, token.substr(0, last)))
+  if (!is_signed(key->second.algorithm, key->second.bytes, *signature, token.substr(0, last)))
     return refuse(TokenError::wrong_signature);
 
   const auto object = decode_part(token.substr(first + 1, last - first - 1));
@@ -219,7 +221,7 @@ TokenVerifier::Verdict TokenVerifier::verify(std::string_view token, std::int64_
 }
 
 std::string make_token(std::string_view audience, const Claims& claims, std::string_view key_id,
-                       TokenAlgorithm algorithm, const std::vector<std::uint8_t>& key) {
+                       TokenAlgorithm algorithm, std::span<const std::uint8_t> key) {
   json grants{{"speak", claims.grants.speak}, {"listen", claims.grants.listen}};
   if (claims.grants.priority) grants["priority"] = true;
   if (claims.grants.require_e2ee) grants["require_e2ee"] = true;
@@ -245,12 +247,13 @@ std::string make_token(std::string_view audience, const Claims& claims, std::str
 }
 
 Result<std::vector<std::uint8_t>> read_key_file(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  if (!file || !std::getline(file, line)) return Error{"cannot read the key file " + path};
-  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+  auto content = crypto::read_secret_file(path, key_file_size_max);
+  if (!content) return Error{"cannot read the key file " + path};
+  std::string_view line{reinterpret_cast<const char*>(content->bytes().data()),
+                        content->bytes().size()};
+  line = line.substr(0, line.find('\n'));
+  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
   auto key = crypto::base64url_decode(line);
-  crypto::zero({reinterpret_cast<std::uint8_t*>(line.data()), line.size()});
   if (!key || key->empty())
     return Error{"the key file " + path + " does not hold one line of base64url"};
   return std::move(*key);

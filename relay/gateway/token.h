@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "crypto/keys.h"
 #include "relay/base/result.h"
 
 namespace earshot::gateway {
@@ -59,7 +61,6 @@ std::string_view name(TokenError error);
 class TokenVerifier {
  public:
   TokenVerifier(std::string audience, std::vector<TokenKey> keys);
-  ~TokenVerifier();
   TokenVerifier(const TokenVerifier&) = delete;
   TokenVerifier& operator=(const TokenVerifier&) = delete;
 
@@ -77,17 +78,23 @@ class TokenVerifier {
   void set_keys(std::vector<TokenKey> keys);
 
  private:
+  struct Key {
+    TokenAlgorithm algorithm;
+    std::span<const std::uint8_t> bytes;  // in memory_
+  };
+
   void clear();
 
   std::string audience_;
   std::string signing_key_id_;
-  std::map<std::string, TokenKey, std::less<>> keys_;
+  crypto::SecretMemory memory_{0};
+  std::map<std::string, Key, std::less<>> keys_;
 };
 
 // Signs a token with HS256 (`key` is the secret) or EdDSA (`key` is the 32-byte seed). For tools,
 // tests and the API.
 std::string make_token(std::string_view audience, const Claims& claims, std::string_view key_id,
-                       TokenAlgorithm algorithm, const std::vector<std::uint8_t>& key);
+                       TokenAlgorithm algorithm, std::span<const std::uint8_t> key);
 
 // 1 to 64 printable ASCII bytes (0x21 to 0x7E).
 bool is_valid_id(std::string_view id);

@@ -78,6 +78,72 @@ TEST_CASE("requests on one connection are answered in turn") {
   CHECK(all.find("HTTP/1.1 200 ", second) != std::string::npos);
 }
 
+TEST_CASE("what two readers could read in two ways is refused, and ends the connection") {
+  using namespace std::string_literals;
+  const std::string host = "Host: h\r\n";
+  const std::string inner = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto post = [&](const std::string& headers, const std::string& rest) {
+    return "POST /healthz HTTP/1.1\r\n" + host + headers + "\r\n" + rest;
+  };
+  const std::string chunked = "Transfer-Encoding: chunked\r\n";
+  struct Row {
+    const char* name;
+    std::string bytes;  // a whole healthy request follows each
+    int status;
+  };
+  const Row rows[] = {
+      {"length and coding", post("Content-Length: 6\r\n" + chunked, "0\r\n\r\nG"), 400},
+      {"coding and length", post(chunked + "Content-Length: 6\r\n", "0\r\n\r\nG"), 400},
+      {"two lengths", post("Content-Length: 0\r\nContent-Length: 43\r\n", inner), 400},
+      {"a list of lengths", post("Content-Length: 0, 43\r\n", inner), 400},
+      {"a signed length", post("Content-Length: +0\r\n", ""), 400},
+      {"two codings", post(chunked + "Transfer-Encoding: identity\r\n", "0\r\n\r\n"), 400},
+      {"an unknown coding", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n"), 501},
+      {"a coding behind a blank", post("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"), 400},
+      {"a coding in a folded line", post("X: y\r\n Transfer-Encoding: chunked\r\n", ""), 400},
+      {"a chunk extension", post(chunked, "0;a=b\r\n\r\n"), 400},
+      {"a chunk size with a prefix", post(chunked, "0x0\r\n\r\n"), 400},
+      {"a chunk that is too long", post(chunked, "1\r\nxy\r\n0\r\n\r\n"), 400},
+      {"a chunk size that ends in LF", post(chunked, "0\n\n"), 400},
+      {"a trailer", post(chunked, "0\r\nHost: b\r\n\r\n"), 400},
+      {"a body that is too large", post("Content-Length: 65537\r\n", ""), 413},
+      {"lines that end in LF", "GET /healthz HTTP/1.1\nHost: h\n\n", 400},
+      {"CR in a value", "GET /healthz HTTP/1.1\r\n" + host + "X: a\rb\r\n\r\n", 400},
+      {"NUL in a value", "GET /healthz HTTP/1.1\r\n" + host + "X: a\0b\r\n\r\n"s, 400},
+      {"a blank in a name", "GET /healthz HTTP/1.1\r\n" + host + "X y: a\r\n\r\n", 400},
+      {"no Host", "GET /healthz HTTP/1.1\r\n\r\n", 400},
+      {"two Hosts", "GET /healthz HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400},
+      {"absolute form", "GET http://h/healthz HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"authority form", "CONNECT h:443 HTTP/1.1\r\n" + host + "\r\n", 501},
+      {"an unknown expectation", post("Content-Length: 0\r\nExpect: more\r\n", ""), 417},
+      {"HTTP/0.9", "GET /healthz\r\n", 400},
+      {"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+      {"a WebSocket with a body",
+       "GET /?v=8 HTTP/1.1\r\n" + host +
+           "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 43\r\n\r\n" +
+           inner,
+       400},
+  };
+  World world;
+  for (const Endpoint& at : {world.relay.gateway(), world.relay.admin()}) {
+    for (const Row& row : rows) {
+      CAPTURE(row.name);
+      const std::string answer = ask(world, at, row.bytes + get("/healthz"));
+      starts_with(answer, "HTTP/1.1 " + std::to_string(row.status) + " ");
+      // Nothing of what follows is taken for a request.
+      CHECK(answer.find("HTTP/1.1 ", 1) == std::string::npos);
+      CHECK(answer.find("\r\nConnection: close\r\n") != std::string::npos);
+    }
+  }
+  // A body that was announced is waited for; then the connection goes on.
+  const std::string polite =
+      ask(world, world.relay.gateway(),
+          post("Content-Length: 2\r\nExpect: 100-continue\r\n", "ab") + get("/healthz"));
+  starts_with(polite, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 405 ");
+  CHECK(polite.find("HTTP/1.1 200 ") != std::string::npos);
+}
+
 TEST_CASE("what is no HTTP is refused, and what is no TLS is cut off") {
   World world;
   starts_with(ask(world, world.relay.gateway(), "nonsense\r\n\r\n"), "HTTP/1.1 400 ");

@@ -87,7 +87,7 @@ bool has_ipv6() {
 }
 
 Process::Process(std::vector<std::string> command, const std::string& output_prefix, int input,
-                 int output)
+                 int output, const std::string& folder)
     : output_prefix_(output_prefix) {
   std::vector<char*> arguments;
   for (std::string& argument : command) arguments.push_back(argument.data());
@@ -105,6 +105,7 @@ Process::Process(std::vector<std::string> command, const std::string& output_pre
   if (pid_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
+    if (!folder.empty() && chdir(folder.c_str()) != 0) _exit(127);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(errors, STDERR_FILENO);
@@ -163,7 +164,8 @@ gateway::Claims make_claims(const std::string& user, const std::string& channel,
   return claims;
 }
 
-RelayProcess::RelayProcess(std::vector<std::string> settings) {
+RelayProcess::RelayProcess(std::vector<std::string> settings,
+                           const std::vector<std::string>& options) {
   const std::string folder = state_folder();
   REQUIRE(crypto::initialize());
   make_key_file(folder, key_);
@@ -181,12 +183,13 @@ RelayProcess::RelayProcess(std::vector<std::string> settings) {
          << "[tokens]\nkeys = [{ id = \"dev\", alg = \"HS256\", file = \"token.key\" }]\n";
   config.close();
   command_ = {relay_path(), "--config", config_path(), "--announce-ca", ca_path()};
+  command_.insert(command_.end(), options.begin(), options.end());
   for (const std::string& setting : settings) {
     command_.insert(command_.end(), {"--set", setting});
   }
   std::array<int, 2> ends{};
   REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0);
-  process_ = std::make_unique<Process>(command_, folder + "/relay", -1, ends[1]);
+  process_ = std::make_unique<Process>(command_, folder + "/relay", -1, ends[1], folder);
   read_ready_line(ends[0]);
   close(ends[0]);
 }

@@ -26,8 +26,9 @@ struct ExitStatus {
 class Process {
  public:
   // `input` becomes its standard input (closed here when it has started); -1: /dev/null.
+  // It runs in `folder`, if one is named.
   Process(std::vector<std::string> command, const std::string& output_prefix, int input = -1,
-          int output = -1);
+          int output = -1, const std::string& folder = {});
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -50,7 +51,8 @@ class Process {
 class RelayProcess {
  public:
   // "KEY=VALUE" over a configuration for tests: loopback only, any free ports, generous limits.
-  explicit RelayProcess(std::vector<std::string> settings = {});
+  explicit RelayProcess(std::vector<std::string> settings = {},
+                        const std::vector<std::string>& options = {});
   ~RelayProcess();
   RelayProcess(const RelayProcess&) = delete;
   RelayProcess& operator=(const RelayProcess&) = delete;

@@ -81,8 +81,9 @@ VoiceClientEvents write_down(Participant& p) {
 
 }  // namespace
 
-World::World(std::vector<std::string> settings)
-    : relay(std::move(settings)), tls(gateway::TlsContext::make_client(relay.ca_path()).value()) {}
+World::World(std::vector<std::string> settings, const std::vector<std::string>& options)
+    : relay(std::move(settings), options),
+      tls(gateway::TlsContext::make_client(relay.ca_path()).value()) {}
 
 World::~World() = default;
 

@@ -59,7 +59,8 @@ using Change = std::function<void(client::VoiceClientOptions&)>;
 
 class World {
  public:
-  explicit World(std::vector<std::string> settings = {});
+  explicit World(std::vector<std::string> settings = {},
+                 const std::vector<std::string>& options = {});
   ~World();
 
   // Makes a client with a token of its own and starts it.

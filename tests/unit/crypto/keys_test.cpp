@@ -2,12 +2,17 @@
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <new>
+#include <optional>
 #include <set>
 #include <sstream>
+#include <string>
 #include <type_traits>
 
 using namespace earshot::crypto;
@@ -204,4 +209,33 @@ TEST_CASE("secret memory moves with its content") {
   CHECK_FALSE(nothing.is_locked());
   third = std::move(nothing);
   CHECK(third.bytes().empty());
+}
+
+TEST_CASE("a secret file is read whole, or not at all") {
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("earshot-keys-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "key").string();
+  const auto write = [&](const std::string& content) {
+    std::ofstream(path, std::ios::binary) << content;
+  };
+  const auto read = [&](std::size_t size_max) -> std::optional<std::string> {
+    auto memory = read_secret_file(path, size_max);
+    if (!memory) return std::nullopt;
+    return std::string(memory->bytes().begin(), memory->bytes().end());
+  };
+  CHECK_FALSE(read(10));
+  CHECK(errno == ENOENT);
+  write("");
+  CHECK_FALSE(read(10));
+  write("0123456789");
+  CHECK(read(10) == "0123456789");
+  CHECK(read(11) == "0123456789");
+  CHECK_FALSE(read(9));
+  CHECK(errno == EFBIG);
+  const std::string large(100'000, 'x');
+  write(large);
+  CHECK(read(100'000) == large);
+  CHECK_FALSE(read_secret_file(folder.string(), 10));
+  std::filesystem::remove_all(folder);
 }
