@@ -45,7 +45,10 @@ class SoundCards {
   using Settings = std::vector<std::pair<std::string, std::string>>;
   void add(const std::string& name, const Settings& settings) {
     text_ += "pcm." + name + " {\n  type earshot_test\n";
-    for (const auto& [key, value] : settings) text_ += "  " + key + " \"" + value + "\"\n";
+    for (const auto& [key, value] : settings) {
+      const bool is_number = value.find_first_not_of("-0123456789") == std::string::npos;
+      text_ += "  " + key + (is_number ? " " + value : " \"" + value + "\"") + "\n";
+    }
     text_ += "}\n";
     write_file("pcm_type.earshot_test { lib \"" + plugin_path() + "\" }\n" + text_);
   }

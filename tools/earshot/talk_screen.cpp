@@ -8,6 +8,7 @@
 namespace earshot::tools {
 namespace {
 
+constexpr std::size_t name_width_min = 8;
 constexpr std::size_t name_width_max = 24;
 constexpr std::size_t state_width = 7;
 constexpr std::size_t level_width = 10;  // " -23 dBFS"
@@ -20,7 +21,7 @@ struct Widths {
   std::size_t name = 0, bar = 0;
 };
 
-// The bar gives way first, then the name.
+// Of a narrow terminal names take a third; the bar gets what is left.
 Widths widths(const TalkScreen& screen, std::size_t columns) {
   std::size_t longest = 8;
   for (const auto& participant : screen.participants) {
@@ -28,7 +29,7 @@ Widths widths(const TalkScreen& screen, std::size_t columns) {
   }
   longest = std::min(std::max(longest, screen.user_id.size() + 6), name_width_max);
   Widths result;
-  result.name = std::min(longest, columns > 20 ? columns - 20 : std::size_t{1});
+  result.name = std::min(longest, std::max(columns / 3, name_width_min));
   const std::size_t used = result.name + 1 + state_width + level_width;
   result.bar = std::min(columns > used ? columns - used : 0, bar_width_max);
   return result;
