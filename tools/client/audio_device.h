@@ -49,6 +49,8 @@ class AudioStream {
 class AudioSystem {
  public:
   static Result<std::unique_ptr<AudioSystem>> open();
+  // A card that was pulled out would not let its stream end: a thread goes on, and prints.
+  static bool has_stuck_stream();
   virtual ~AudioSystem() = default;
   virtual std::vector<AudioDevice> devices() const = 0;
   // 48 kHz if the card can, else the card's own rate: the callback is asked for once that is known.

@@ -8,4 +8,8 @@ Result<std::unique_ptr<AudioSystem>> AudioSystem::open() {
       "this earshot was built without sound devices: install portaudio19-dev and build it again"};
 }
 
+bool AudioSystem::has_stuck_stream() {
+  return false;
+}
+
 }  // namespace earshot::client

@@ -207,4 +207,8 @@ Result<std::unique_ptr<AudioSystem>> AudioSystem::open() {
   return std::unique_ptr<AudioSystem>(std::make_unique<PortAudioSystem>());
 }
 
+bool AudioSystem::has_stuck_stream() {
+  return is_stuck;
+}
+
 }  // namespace earshot::client

@@ -59,7 +59,7 @@ QuietLibraries::QuietLibraries() : messages_(stderr) {
 }
 
 QuietLibraries::~QuietLibraries() {
-  if (pipe_ < 0) return;
+  if (pipe_ < 0 || stays_) return;
   kept = original = -1;
   report_to(STDERR_FILENO);
   dup2(fileno(messages_), STDERR_FILENO);

@@ -19,10 +19,13 @@ class QuietLibraries {
   std::FILE* messages() const { return messages_; }
   // Throws away what was printed so far. Call it now and then.
   void discard();
+  // Until the process ends, whatever becomes of this.
+  void stay() { stays_ = true; }
 
  private:
   std::FILE* messages_;
   int pipe_ = -1;
+  bool stays_ = false;
 };
 
 // What was printed and not thrown away yet. May be called at any time, also from a signal handler.

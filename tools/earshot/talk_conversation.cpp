@@ -44,6 +44,14 @@ class Conversation {
     crash_watch_.emplace();
     quiet_.emplace();
   }
+  ~Conversation() {
+    client_.reset();
+    audio_.reset();
+    // Standard error is not for what its thread has to say.
+    if (quiet_ && client::AudioSystem::has_stuck_stream()) quiet_->stay();
+  }
+  Conversation(const Conversation&) = delete;
+  Conversation& operator=(const Conversation&) = delete;
 
   int run() {
     display_.emplace(quiet_ ? quiet_->messages() : stderr, wants_meters());

@@ -64,6 +64,18 @@ TEST_CASE("what libraries print is not seen, what we say is, and afterwards all 
   CHECK(text == "before message after");
 }
 
+TEST_CASE("a library that never ends stays unheard, until the process ends") {
+  const std::string text = errors_of([] {
+    {
+      QuietLibraries quiet;
+      std::fprintf(quiet.messages(), "message");
+      quiet.stay();
+    }
+    noise("noise");
+  });
+  CHECK(text == "message");
+}
+
 TEST_CASE("a library that floods standard error does not hold us up") {
   const std::string text = errors_of([] {
     QuietLibraries quiet;
