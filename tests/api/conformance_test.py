@@ -60,7 +60,7 @@ class ApiTest(unittest.TestCase):
 
     def participant(self, **members):
         voice = Voice(self.join(**members))
-        self.addCleanup(voice.socket.close)
+        self.addCleanup(voice.close)
         self.assertIsNone(voice.code)
         return voice
 
@@ -584,7 +584,7 @@ class StoppingTest(ApiTest):
         self.assertEqual({name: answer.code for name, answer in answers.items()},
                          {"getReadiness": "stopping", "createJoin": "stopping"})
         client.close()
-        voice.socket.close()
+        voice.close()
         other.stop()
 
 

@@ -48,7 +48,7 @@ class EventsTest(unittest.TestCase):
 
     def participant(self, *arguments, **members):
         voice = Voice(self.join(*arguments, **members))
-        self.addCleanup(voice.socket.close)
+        self.addCleanup(voice.close)
         self.assertIsNone(voice.code)
         return voice
 

@@ -73,6 +73,8 @@ class Process:
             raise AssertionError(f"{self.name} did not end:\n{self.text()}") from None
         for reader in self.readers:
             reader.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
         running.discard(self.process)
         return code
 

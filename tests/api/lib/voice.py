@@ -17,6 +17,7 @@ class Voice:
         self.join = join
         self.buffer = b""
         self.code = None  # of the relay's close frame; 1006 without one
+        self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         plain = socket.create_connection((host, int(port)), timeout=20)
         self.socket = tls_context().wrap_socket(plain, server_hostname=host)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -34,7 +35,6 @@ class Voice:
         if ready is None:
             return
         self.ssrc = ready["ssrc"]
-        self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.media.bind(("127.0.0.1", 0))
         self.send(1, {"protocol": "udp", "data": {
             "address": "127.0.0.1", "port": self.media.getsockname()[1],
@@ -99,10 +99,18 @@ class Voice:
             self.expect(-1)
         return self.code
 
+    def heartbeat(self):
+        """Due every 13.75 s, which a slow machine may need between two steps of a test."""
+        self.send(3, {"t": 1, "seq_ack": -1})
+
+    def close(self):
+        self.socket.close()
+        self.media.close()
+
     def speak(self, flags):
         self.send(5, {"speaking": flags, "delay": 0, "ssrc": self.ssrc})
 
     def leave(self):
         self._send_frame(8, struct.pack(">H", 1000))
         self.closed_with()
-        self.socket.close()
+        self.close()
