@@ -132,7 +132,8 @@ TEST_CASE("whatever ends it, the terminal is as it was") {
     int number;
     int times;
   };
-  for (const Row row : {Row{SIGABRT, 1}, Row{SIGSEGV, 1}, Row{SIGQUIT, 1}, Row{SIGINT, 2}}) {
+  // The second SIGINT ends it at once; on a slow machine several may arrive as one.
+  for (const Row row : {Row{SIGABRT, 1}, Row{SIGSEGV, 1}, Row{SIGQUIT, 1}, Row{SIGINT, 10}}) {
     CAPTURE(row.number);
     const Child child([] { run_keys(); });
     REQUIRE(child.becomes_raw(true));
