@@ -1,52 +1,18 @@
 #include "codec/resample.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
-#include <numbers>
+
+#include "codec/sinc_kernel.h"
 
 namespace earshot::codec {
-namespace {
-
-constexpr int zero_crossings = 24;
-constexpr int steps_per_crossing = 512;
-// A little below the lower rate's half, so that the transition band does not fold back.
-constexpr double passband = 0.95;
-
-// One wing of sinc under a Blackman window, read with linear interpolation.
-class Kernel {
- public:
-  Kernel() {
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      const double x = static_cast<double>(i) / steps_per_crossing;
-      const double phase = std::numbers::pi * std::min(1.0, x / zero_crossings);
-      const double window = 0.42 + 0.5 * std::cos(phase) + 0.08 * std::cos(2 * phase);
-      const double sinc = i == 0 ? 1.0 : std::sin(std::numbers::pi * x) / (std::numbers::pi * x);
-      values_[i] = sinc * window;
-    }
-  }
-
-  double operator()(double x) const {
-    const double position = std::abs(x) * steps_per_crossing;
-    const auto index = static_cast<std::size_t>(position);
-    if (index + 1 >= values_.size()) return 0.0;
-    const double fraction = position - static_cast<double>(index);
-    return values_[index] + fraction * (values_[index + 1] - values_[index]);
-  }
-
- private:
-  std::array<double, zero_crossings * steps_per_crossing + 1> values_{};
-};
-
-}  // namespace
-
 std::vector<float> resample(std::span<const float> samples, int rate_in, int rate_out) {
   if (rate_in == rate_out) return {samples.begin(), samples.end()};
-  static const Kernel kernel;
+  const SincKernel& kernel = sinc_kernel();
   const double step = static_cast<double>(rate_in) / rate_out;
-  const double cutoff = passband * std::min(1.0, 1.0 / step);
-  const double reach = zero_crossings / cutoff;
+  const double cutoff = SincKernel::passband * std::min(1.0, 1.0 / step);
+  const double reach = SincKernel::zero_crossings / cutoff;
   const auto size = static_cast<std::int64_t>(samples.size());
   std::vector<float> out(samples.size() * static_cast<std::size_t>(rate_out) /
                          static_cast<std::size_t>(rate_in));

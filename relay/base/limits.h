@@ -86,6 +86,10 @@ inline constexpr std::int64_t foreign_opens_per_address_depth = 500;
 inline constexpr std::int64_t foreign_opens_per_worker_per_second = 10'000;
 inline constexpr std::int64_t foreign_opens_per_worker_depth = 1'000;
 static_assert(foreign_opens_per_address_depth < foreign_opens_per_worker_depth);
+// When all of that is used up there is this much more for who has only changed its port: its
+// address is the slot's last one, or the signalling peer's, which a flood of any sources has not.
+inline constexpr std::int64_t foreign_opens_reserved_per_second = 2'000;
+inline constexpr std::int64_t foreign_opens_reserved_depth = 500;
 // IP discovery: clients ask once. Replies a second to one (slot, source), to one address (IPv6: one
 // /64) for all slots, and to all sources that are no signalling peer.
 inline constexpr std::int64_t discovery_replies_per_source_per_second = 2;
@@ -139,6 +143,10 @@ inline constexpr int json_depth_max = 32;
 inline constexpr std::int64_t messages_per_second_max = 60;
 // What a client may leave unread: a resume's 64 KiB and as much again.
 inline constexpr std::size_t send_queue_bytes_max = 256 * 1'024;
+// Participants that a newcomer hears of before its socket has taken the last ones: their messages,
+// 320 B each with the longest ids, are less than a sixth of the send queue.
+inline constexpr std::size_t introductions_per_part = 128;
+static_assert(introductions_per_part * 320 * 6 <= send_queue_bytes_max);
 inline constexpr std::size_t resume_messages_max = 256;
 inline constexpr std::size_t resume_bytes_max = 64 * 1'024;
 inline constexpr std::size_t http_header_bytes_max = 16 * 1'024;
@@ -155,6 +163,35 @@ inline constexpr int handshakes_max = 64;
 inline constexpr std::size_t restraints_max = 65'536;
 // Who is moved gets this long to come to its new channel.
 inline constexpr Duration move_time_max = seconds(10);
+
+// --- Events for the application -----------------------------------------------------------------
+
+// About 320 bytes each: 50 minutes of a node with 20 events/s, 50 s of one with 1,000.
+inline constexpr std::size_t events_kept_max = 65'536;
+inline constexpr std::size_t event_bytes_kept_max = 16 << 20;
+// The largest holds a token and ids.
+inline constexpr std::size_t event_size_max = 16 * 1'024;
+// An event that holds a token is kept only as long as somebody who lost the connection needs to
+// come back.
+inline constexpr Duration event_secret_kept = seconds(60);
+// Matching and sealing for one stream takes about 5 us: 1,000 events/s to 64 streams take a third
+// of the controller at worst; what happens in one turn of the loop is sealed as one.
+inline constexpr std::size_t event_subscribers_max = 64;
+// 64 KiB for each round trip are 640 KB/s at 100 ms: twice what 1,000 events/s need.
+inline constexpr std::size_t event_queue_bytes = 64 * 1'024;
+static_assert(event_queue_bytes + 2 * event_size_max + 4'096 <= send_queue_bytes_max,
+              "a piece and the last word fit");
+static_assert(event_bytes_kept_max > 2 * event_size_max);
+inline constexpr Duration event_ping_interval = seconds(15);
+// Who has not taken what was queued for it by then reads nothing, or less than 2 KiB/s.
+inline constexpr Duration event_read_time_max = seconds(30);
+// Streams of a node that stops end when nothing has happened for so long.
+inline constexpr Duration event_stop_quiet = milliseconds(500);
+// Wrong API keys of one address within that time; a mistyped key is noticed long before. An entry
+// takes about 100 bytes: 400 KiB for all.
+inline constexpr std::size_t wrong_keys_per_address_max = 20;
+inline constexpr Duration wrong_keys_memory = seconds(60);
+inline constexpr std::size_t wrong_keys_addresses_max = 4'096;
 
 // --- Tokens -------------------------------------------------------------------------------------
 

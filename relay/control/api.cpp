@@ -59,6 +59,7 @@ void Api::set_keys(ApiKeys keys) {
 
 void Api::begin_stop() {
   is_stopping_ = true;
+  parts_.events.begin_stop();
 }
 
 // --- Connections --------------------------------------------------------------------------------
@@ -138,8 +139,13 @@ Api::Answer Api::dispatch(gateway::Connection& connection, const HttpRequest& re
     names = std::move(*matched);
   }
   if (allowed.empty()) return problem(Problem::not_found, "no such path");
-  const ApiKey* key = options_.keys.find(request.header("authorization"));
+  const std::string_view authorization = request.header("authorization");
+  const ApiKey* key = options_.keys.find(authorization);
   if (key == nullptr) {
+    const bool is_wrong = !authorization.empty();
+    if (is_wrong && wrong_keys_.add(parts_.sessions.now(), connection.peer().ip)) {
+      return problem(Problem::too_many_requests, "too many wrong keys came from this address");
+    }
     return problem(Problem::unauthorized, "send a valid key: Authorization: Bearer KEY");
   }
   if (route == nullptr) return wrong_method(allowed);

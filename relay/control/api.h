@@ -16,6 +16,7 @@
 #include "relay/control/membership.h"
 #include "relay/control/metrics.h"
 #include "relay/control/sessions.h"
+#include "relay/control/wrong_keys.h"
 #include "relay/gateway/connection.h"
 #include "relay/gateway/token.h"
 
@@ -111,6 +112,7 @@ class Api final : public gateway::ConnectionEvents {
 
   ApiOptions options_;
   Parts parts_;
+  WrongKeys wrong_keys_;
   bool is_stopping_ = false;
   std::uint64_t next_answer_ = 1;
   std::map<const gateway::Connection*, std::uint64_t> owed_;

@@ -60,6 +60,9 @@ std::optional<std::string> percent_decode(std::string_view text) {
 
 Result<Json> parse_body(const gateway::HttpRequest& request) {
   if (request.body.empty()) return Json::object();
+  // RFC 8259 s8.1: no byte order mark; the parser would skip it.
+  if (request.body.starts_with("\xEF\xBB\xBF"))
+    return Error{"the body begins with a byte order mark"};
   auto body = gateway::parse_json(request.body, gateway::http_body_bytes_max);
   if (!body || !body->is_object()) return Error{"the body must be one JSON object"};
   if (has_twins(request.body)) return Error{"the body has two members of one name"};

@@ -45,6 +45,7 @@ Json grants_view(const gateway::TokenGrants& grants) {
   return {{"speak", grants.speak},
           {"listen", grants.listen},
           {"priority", grants.priority},
+          {"require_e2ee", grants.require_e2ee},
           {"max_bitrate", or_null(grants.max_bitrate)},
           {"late_ms_max", or_null(grants.late_ms_max)}};
 }

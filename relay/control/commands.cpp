@@ -16,7 +16,10 @@ Commands::Batch& Commands::Batch::send(WorkerMask workers, const Command& comman
 
 void Commands::Batch::then(std::function<void()> done) {
   auto waiter = std::make_shared<Waiter>(Waiter{sent_.size(), std::move(done)});
-  if (sent_.empty()) commands_.ready_.push_back(waiter);
+  if (sent_.empty()) {
+    commands_.ready_.push_back(waiter);
+    commands_.wake_();
+  }
   for (const auto& [worker, number] : sent_) {
     // Another batch may have been sent meanwhile, but numbers only grow: the deque stays in order
     // by insertion.

@@ -17,6 +17,9 @@ class Commands {
 
   WorkerGroup& workers() { return workers_; }
 
+  // Called when something is ready that no worker will wake the controller for; poll() is then due.
+  void on_ready(std::function<void()> wake) { wake_ = std::move(wake); }
+
   // A set of commands whose completion somebody waits for.
   class Batch {
    public:
@@ -48,6 +51,7 @@ class Commands {
   WorkerGroup& workers_;
   std::vector<std::deque<Pending>> pending_;  // per worker, in order of number
   std::deque<std::shared_ptr<Waiter>> ready_;
+  std::function<void()> wake_ = [] {};
 };
 
 }  // namespace earshot::control

@@ -22,8 +22,11 @@
 namespace earshot::control {
 namespace {
 
-// Clients get this long to read the close frame; a node ends within 3 s of a signal.
-constexpr Duration stop_grace = seconds(2);
+// A node ends within 3 s of a signal. Clients get this long to read the close frame; the
+// application's side, which hears that the node is not ready and of the end of all others, the
+// rest.
+constexpr Duration stop_grace = milliseconds(1'500);
+constexpr Duration stop_time_max = milliseconds(2'300);
 constexpr std::uint64_t tick_ms = 5;
 
 std::size_t workers_count(const Config& config) {
@@ -175,6 +178,7 @@ Result<void> Controller::State::open_workers() {
   media = {media_address(config, interface_addresses()), workers->bound().port};
 
   commands = std::make_unique<Commands>(*workers);
+  commands->on_ready([this] { uv_async_send(&wake); });
   MembershipOptions membership_options;
   membership_options.node = config.node_id;
   membership_options.channel_participants_per_worker_max =
@@ -307,9 +311,14 @@ void Controller::State::stop() {
   listeners_left = 2;
   api->begin_stop();
   feed->on_node_state("stopping");
+  sessions->tell_stopping();
   const auto going_away = static_cast<std::uint16_t>(gateway::CloseCode::going_away);
-  gateway_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
-  admin_listener->stop(stop_grace, going_away, [this] { on_listener_stopped(); });
+  const Time end = io::monotonic_now() + stop_time_max;
+  gateway_listener->stop(stop_grace, going_away, [this, going_away, end] {
+    on_listener_stopped();
+    const Duration rest = std::max(end - io::monotonic_now(), stop_time_max - stop_grace);
+    admin_listener->stop(rest, going_away, [this] { on_listener_stopped(); });
+  });
 }
 
 void Controller::State::on_listener_stopped() {

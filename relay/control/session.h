@@ -70,6 +70,10 @@ struct Session {
   Duration keep_alive_interval;  // between the last two
 
   std::uint32_t speaking_flags = 0;
+  // How many of its channel's participants, in the order of entering, it has been introduced to so
+  // far; nothing once it knows them all, and hears of every change (the roster's).
+  std::optional<std::size_t> introduced_count;
+  bool is_introduced_anew = false;  // it may know some of the others from before
   gateway::ResumeBuffer buffer;  // from v8 on
   // Who has left since the heartbeat before the last one, for a client that names no number.
   std::set<std::string> left_recently;

@@ -21,6 +21,7 @@ enum class EndReason : std::uint8_t {
   channel_closed,  // by the application
   fresh_key,       // it was told to identify anew
   protocol_error,  // it broke the protocol; or the node was full, which nobody hears of
+  stopping,        // the node stops
 };
 
 constexpr std::string_view name(EndReason reason) {
@@ -41,6 +42,8 @@ constexpr std::string_view name(EndReason reason) {
       return "fresh_key";
     case EndReason::protocol_error:
       return "protocol_error";
+    case EndReason::stopping:
+      return "stopping";
   }
   return {};
 }

@@ -71,6 +71,7 @@ Sessions::Sessions(Membership& membership, Commands& commands,
       options_(std::move(options)),
       clock_(std::move(clock)),
       admission_(options_.unidentified_per_address_max, options_.bad_tokens_per_address_max),
+      roster_(options_.introductions_per_part),
       keying_(membership, roster_, options_.modes, [this](std::uint64_t id) { return find(id); }) {}
 
 Sessions::~Sessions() = default;
@@ -138,7 +139,10 @@ void Sessions::on_binary(gateway::Connection& connection, std::string_view) {
   react(client_of(connection), {{}, CloseCode::decode_error, std::nullopt, false});
 }
 
-void Sessions::on_drained(gateway::Connection&) {}
+void Sessions::on_drained(gateway::Connection& connection) {
+  Client& client = client_of(connection);
+  if (client.session != nullptr) roster_.on_drained(*client.session);
+}
 
 void Sessions::on_closed(gateway::Connection& connection, std::uint16_t code) {
   Client& client = client_of(connection);

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "relay/base/limits.h"
 #include "relay/control/admission.h"
 #include "relay/control/keying.h"
 #include "relay/control/log.h"
@@ -38,6 +39,7 @@ struct SessionsOptions {
   std::vector<crypto::AeadMode> modes;  // in order of preference
   std::size_t unidentified_per_address_max = 64;
   std::size_t bad_tokens_per_address_max = 10;
+  std::size_t introductions_per_part = limits::introductions_per_part;
 };
 
 // Since the start; only ever growing.
@@ -84,6 +86,8 @@ class Sessions final : public gateway::ConnectionEvents {
   // --- From the application (sessions_application.cpp) ---
   // Hears what becomes of sessions; it outlives this.
   void set_observer(SessionObserver* observer) { roster_.set_observer(observer); }
+  // The node stops: as far as the observer is concerned, every session ends now.
+  void tell_stopping() { roster_.tell_stopping(); }
   // Whether or not that user is there now; what is left out stays. `done`: nothing comes from
   // (mute) or goes to (deafen) it any more, after the silence that ends its stream. False, and
   // nothing happens, when limits::restraints_max users are restrained already.

@@ -24,6 +24,8 @@ constexpr Rate foreign_address_rate{limits::foreign_opens_per_address_per_second
                                     limits::foreign_opens_per_address_depth};
 constexpr Rate foreign_worker_rate{limits::foreign_opens_per_worker_per_second,
                                    limits::foreign_opens_per_worker_depth};
+constexpr Rate foreign_reserved_rate{limits::foreign_opens_reserved_per_second,
+                                     limits::foreign_opens_reserved_depth};
 constexpr Rate discovery_source_rate{limits::discovery_replies_per_source_per_second,
                                      limits::discovery_replies_per_source_per_second};
 constexpr Rate discovery_address_rate{limits::discovery_replies_per_address_per_second,
@@ -194,12 +196,15 @@ DropReason Core::State::may_open(Time now, SlotIndex slot, const Datagram& in) {
   const SessionRecord& record = transports.record(slot);
   if (!record.has_key) return DropReason::no_key;
   if (in.remote == record.remote) return DropReason::none;
-  if (foreign_sources.take(now, slot, in.remote, foreign_source_rate) &&
-      foreign_addresses.take(now, in.remote.ip, foreign_address_rate) &&
-      foreign_total.take(now, foreign_worker_rate)) {
-    return DropReason::none;
+  if (!foreign_sources.take(now, slot, in.remote, foreign_source_rate) ||
+      !foreign_addresses.take(now, in.remote.ip, foreign_address_rate)) {
+    return DropReason::foreign_budget;
   }
-  return DropReason::foreign_budget;
+  if (foreign_total.take(now, foreign_worker_rate)) return DropReason::none;
+  const bool is_familiar =
+      in.remote.ip == record.remote.ip || in.remote.ip == record.signalling_peer;
+  const bool may_open = is_familiar && foreign_reserved.take(now, foreign_reserved_rate);
+  return may_open ? DropReason::none : DropReason::foreign_budget;
 }
 
 // After authentication: grant, mute, rate, duplicate, floor, lateness.

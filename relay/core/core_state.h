@@ -107,6 +107,7 @@ struct Core::State {
   SourceBudgets discovery_sources;
   SourceBudgets discovery_addresses;
   TokenBucket foreign_total;
+  TokenBucket foreign_reserved;
   TokenBucket discovery_total;
   std::vector<SlotIndex> slots_with_events;
   std::vector<bool> is_listed_for_events;

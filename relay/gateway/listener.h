@@ -34,9 +34,8 @@ struct ListenerOptions {
   Duration flush_time_max = seconds(10);
   Duration close_time_max = seconds(2);
   // Connections in their handshake or a request; one more, and the oldest of them goes. At 35 KB
-  // each 4,096 take 140 MB, and at 1,500 handshakes a second the last of a storm waits for less
-  // than 3 s.
-  std::size_t unopened_max = 4'096;
+  // each 8,192 take 280 MB. A worker's sessions may all come at once: what goes has to begin anew.
+  std::size_t unopened_max = 8'192;
   std::size_t send_queue_bytes_max = limits::send_queue_bytes_max;
   std::size_t message_size_max = limits::message_size_max;
 };

@@ -24,6 +24,9 @@ struct TokenKey {
   std::string id;
   TokenAlgorithm algorithm = TokenAlgorithm::hs256;
   std::vector<std::uint8_t> bytes;
+
+  // Whoever has read a key and not used it leaves nothing behind.
+  ~TokenKey() { crypto::zero(bytes); }
 };
 
 struct TokenGrants {

@@ -18,6 +18,7 @@
 
 #include "crypto/keys.h"
 #include "crypto/signature.h"
+#include "tests/support/hex.h"
 
 namespace earshot::test {
 namespace {
@@ -51,6 +52,17 @@ std::string make_key_file(const std::string& folder, std::vector<std::uint8_t>& 
   crypto::random_bytes(key);
   std::ofstream(folder + "/token.key") << crypto::base64url_encode(key) << "\n";
   return folder + "/token.key";
+}
+
+std::string make_api_key(const std::string& folder) {
+  std::vector<std::uint8_t> bytes(32);
+  crypto::random_bytes(bytes);
+  const std::string key = crypto::base64url_encode(bytes);
+  const auto hash = crypto::sha256({reinterpret_cast<const std::uint8_t*>(key.data()), key.size()});
+  std::ofstream(folder + "/api-keys.toml")
+      << "[[keys]]\nname = \"test\"\nscopes = [\"read\", \"admin\"]\nsha256 = \"" << to_hex(hash)
+      << "\"\n";
+  return key;
 }
 
 }  // namespace
@@ -157,6 +169,7 @@ RelayProcess::RelayProcess(std::vector<std::string> settings,
   const std::string folder = state_folder();
   REQUIRE(crypto::initialize());
   make_key_file(folder, key_);
+  api_key_ = make_api_key(folder);
   const char* loopback = has_ipv6() ? R"(["127.0.0.1:0", "[::1]:0"])" : R"(["127.0.0.1:0"])";
   std::ofstream config(config_path());
   config << "[media]\n"
@@ -166,7 +179,7 @@ RelayProcess::RelayProcess(std::vector<std::string> settings,
          << "[gateway]\nlisten = " << loopback << "\n"
          << "tls_cert = \"certificate.pem\"\ntls_key = \"key.pem\"\n"
          << "unidentified_per_address_max = 4096\nbad_tokens_per_address_max = 1000\n"
-         << "[admin]\nlisten = " << loopback << "\n"
+         << "[admin]\nlisten = " << loopback << "\nkeys_file = \"api-keys.toml\"\n"
          << "[tokens]\nkeys = [{ id = \"dev\", alg = \"HS256\", file = \"token.key\" }]\n";
   config.close();
   command_ = {relay_path(), "--config", config_path(), "--announce-ca", ca_path()};

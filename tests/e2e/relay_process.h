@@ -73,6 +73,8 @@ class RelayProcess {
                    const std::string& server = "server", const std::string& session = "") const;
 
   const std::vector<std::uint8_t>& token_key() const { return key_; }
+  // Opens everything on the admin port.
+  const std::string& api_key() const { return api_key_; }
 
   // For tests that end it themselves.
   std::optional<ExitStatus> stop(int number, Duration limit);
@@ -89,6 +91,7 @@ class RelayProcess {
 
   TestCertificate state_;
   std::vector<std::uint8_t> key_;
+  std::string api_key_;
   std::vector<std::string> command_;
   std::unique_ptr<Process> process_;
   bool was_stopped_ = false;

@@ -74,6 +74,7 @@ VoiceClientEvents write_down(Participant& p) {
   events.on_message = [&p](std::string_view text) { p.messages.emplace_back(text); };
   events.on_packet = [&p](const client::ReceivedPacket& packet) {
     note(p.packets[packet.ssrc], packet);
+    if (p.on_packet) p.on_packet(packet);
   };
   return events;
 }

@@ -38,6 +38,8 @@ struct Participant {
   std::vector<std::string> came, left;
   std::vector<std::string> messages;
   std::map<Ssrc, PacketLog> packets;
+  // Every packet too, if a test wants to see more of it.
+  std::function<void(const client::ReceivedPacket&)> on_packet;
 
   bool is_joined() const { return client->is_joined(); }
   Ssrc ssrc() const { return client->ssrc(); }

@@ -34,6 +34,7 @@ control::SessionsOptions sessions_options(const ControlRigOptions& options, Endp
   o.modes = std::move(modes);
   o.unidentified_per_address_max = options.unidentified_per_address_max;
   o.bad_tokens_per_address_max = options.bad_tokens_per_address_max;
+  o.introductions_per_part = options.introductions_per_part;
   return o;
 }
 
@@ -109,10 +110,13 @@ GatewayClient& ControlRig::resume(const GatewayClient& before) {
 }
 
 void ControlRig::settle() {
-  for (bool has_closed = true; has_closed;) {
+  for (bool goes_on = true; goes_on;) {
     workers.settle();
-    has_closed = false;
-    for (const auto& client : clients) has_closed = client->finish_close() || has_closed;
+    goes_on = false;
+    for (const auto& client : clients) {
+      goes_on = client->finish_close() || goes_on;
+      if (are_queues_drained) goes_on = client->drain() || goes_on;
+    }
   }
 }
 

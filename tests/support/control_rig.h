@@ -18,6 +18,7 @@ struct ControlRigOptions {
   std::size_t channel_participants_per_worker_max = limits::channel_participants_per_worker_max;
   std::size_t unidentified_per_address_max = 64;
   std::size_t bad_tokens_per_address_max = 10;
+  std::size_t introductions_per_part = limits::introductions_per_part;
 };
 
 class ControlRig {
@@ -57,6 +58,7 @@ class ControlRig {
   Time now{seconds(1'000).ns};
   std::int64_t unix_now = 1'700'000'000;
   bool are_heartbeats_sent = false;
+  bool are_queues_drained = true;  // what the relay sends leaves its queues, and it is told
   std::vector<crypto::AeadMode> modes;
   CommandRig workers;
   control::Membership membership;

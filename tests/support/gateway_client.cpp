@@ -1,5 +1,7 @@
 #include "tests/support/gateway_client.h"
 
+#include <utility>
+
 #include "relay/base/check.h"
 
 namespace earshot::test {
@@ -19,6 +21,7 @@ class GatewayClient::Link final : public gateway::Connection {
   void send_text(std::string_view message) override {
     if (!client_.is_open()) return;
     sent_ += message.size() + frame_overhead;
+    has_queued_ = true;
     client_.on_text(message);
   }
   void send_binary(std::string_view) override {
@@ -34,6 +37,7 @@ class GatewayClient::Link final : public gateway::Connection {
   std::uint64_t acknowledged_position() const override { return acknowledged_.value_or(sent_); }
   std::optional<Duration> round_trip() const override { return client_.round_trip; }
 
+  bool take_queued() { return std::exchange(has_queued_, false); }
   void set_acknowledging(bool is_acknowledging) {
     acknowledged_ = is_acknowledging ? std::nullopt : std::optional(sent_);
   }
@@ -44,6 +48,7 @@ class GatewayClient::Link final : public gateway::Connection {
   GatewayClient& client_;
   Endpoint peer_;
   std::uint64_t sent_ = 300;  // the handshake
+  bool has_queued_ = false;
   std::optional<std::uint64_t> acknowledged_;
 };
 
@@ -142,6 +147,12 @@ void GatewayClient::leave(std::uint16_t code) {
 bool GatewayClient::finish_close() {
   if (!connection_ || is_open()) return false;
   end(is_aborted ? std::uint16_t{1006} : *close_code);
+  return true;
+}
+
+bool GatewayClient::drain() {
+  if (!connection_ || !is_open() || !connection_->take_queued()) return false;
+  events_.on_drained(*connection_);
   return true;
 }
 

@@ -69,6 +69,8 @@ class GatewayClient {
   bool is_over() const { return connection_ == nullptr; }
   // Tells the relay that a connection which it closed or aborted has ended. False if there is none.
   bool finish_close();
+  // Tells the relay that what it has sent has left its queue. False if there was nothing.
+  bool drain();
   // While false the peer's TCP acknowledges nothing.
   void set_acknowledging(bool is_acknowledging);
 

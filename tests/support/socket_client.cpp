@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "relay/base/check.h"
 
@@ -21,6 +23,8 @@ int connect_to(const Endpoint& to, int receive_buffer_bytes) {
     ::setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
                  sizeof(receive_buffer_bytes));
   }
+  const int on = 1;
+  ::setsockopt(descriptor, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
   sockaddr_in v4{};
   sockaddr_in6 v6{};
   v4.sin_family = AF_INET;
@@ -33,6 +37,26 @@ int connect_to(const Endpoint& to, int receive_buffer_bytes) {
   const int result = ::connect(descriptor, address, to.ip.is_v4() ? sizeof(v4) : sizeof(v6));
   RELAY_CHECK(result == 0 || errno == EINPROGRESS);
   return descriptor;
+}
+
+std::int64_t read_clock(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+// The kernel's stamp, on the monotonic clock; or now. Never earlier than the truth, even if we are
+// interrupted here.
+Time arrival_of(msghdr& message) {
+  for (cmsghdr* it = CMSG_FIRSTHDR(&message); it != nullptr; it = CMSG_NXTHDR(&message, it)) {
+    if (it->cmsg_level != SOL_SOCKET || it->cmsg_type != SO_TIMESTAMPNS) continue;
+    timespec stamp{};
+    std::memcpy(&stamp, CMSG_DATA(it), sizeof stamp);
+    const std::int64_t age =
+        read_clock(CLOCK_REALTIME) - (stamp.tv_sec * 1'000'000'000LL + stamp.tv_nsec);
+    return {read_clock(CLOCK_MONOTONIC) - std::clamp(age, std::int64_t{0}, seconds(1).ns)};
+  }
+  return {read_clock(CLOCK_MONOTONIC)};
 }
 
 }  // namespace
@@ -70,7 +94,7 @@ void SocketClient::pump() {
   flush();
   while (is_reading && !has_ended_) {
     std::array<char, 16'384> buffer;
-    const ssize_t size = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
+    const ssize_t size = receive(buffer);
     if (size > 0) {
       on_bytes({buffer.data(), static_cast<std::size_t>(size)});
       continue;
@@ -80,6 +104,19 @@ void SocketClient::pump() {
     was_reset_ = size < 0;
   }
   if (!has_ended_) flush();
+}
+
+ssize_t SocketClient::receive(std::span<char> buffer) {
+  alignas(cmsghdr) std::array<char, 128> control;
+  iovec vector{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t size = ::recvmsg(descriptor_, &message, 0);
+  if (size > 0) received_at_ = arrival_of(message);
+  return size;
 }
 
 void SocketClient::on_bytes(std::string_view bytes) {

@@ -3,13 +3,17 @@
 // layers as real clients, in their client role.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "relay/base/address.h"
+#include "relay/base/time.h"
 #include "relay/gateway/http.h"
 #include "relay/gateway/tls.h"
 #include "relay/gateway/websocket.h"
@@ -38,6 +42,9 @@ class SocketClient {
   void end_output();
   void reset();
 
+  // When the last bytes reached our kernel.
+  Time received_at() const { return received_at_; }
+
   bool is_reading = true;  // false: a client that does not read
 
   bool is_secure() const { return tls_ && tls_->is_established(); }
@@ -54,6 +61,7 @@ class SocketClient {
 
  private:
   void flush();
+  ssize_t receive(std::span<char> buffer);
   void on_bytes(std::string_view bytes);
   void on_plaintext(std::string_view bytes);
 
@@ -65,6 +73,7 @@ class SocketClient {
   std::unique_ptr<gateway::WebSocket> websocket_;
   std::string received_;
   std::vector<std::string> messages_;
+  Time received_at_;
   bool has_ended_ = false;
   bool was_reset_ = false;
 };

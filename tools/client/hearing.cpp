@@ -1,7 +1,6 @@
 #include "tools/client/hearing.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace earshot::client {
@@ -82,12 +81,13 @@ void Hearing::play(Ssrc ssrc, Stream& stream, Time now) {
     if (pcm.empty()) pcm = render(stream, {JitterBuffer::Kind::missing, {}});
     stream.decoded.insert(stream.decoded.end(), pcm.begin(), pcm.end());
   }
-  if (stream.decoded.empty()) return;
+  if (stream.decoded.empty()) return stream.level_meter.add({});
   stream.decoded.resize(std::max(stream.decoded.size(), frame_samples));
   const auto end = stream.decoded.begin() + static_cast<std::ptrdiff_t>(frame_samples);
   slot.pcm.assign(stream.decoded.begin(), end);
   stream.decoded.erase(stream.decoded.begin(), end);
   for (std::size_t i = 0; i < frame_samples; ++i) sum_[i] += slot.pcm[i];
+  stream.level_meter.add(slot.pcm);
   if (options_.recorder == nullptr) return;
   stream.unrecorded.push_back(std::move(slot));
   const bool waits = stream.user_id.empty() && stream.unrecorded.size() < unrecorded_slots_max;
@@ -107,11 +107,7 @@ std::span<const std::int16_t> Hearing::tick(Time now) {
   sum_.assign(frame_samples, 0);
   mixed_.resize(frame_samples);
   for (auto& [ssrc, stream] : streams_) play(ssrc, *stream, now);
-  constexpr std::int32_t low = std::numeric_limits<std::int16_t>::min();
-  constexpr std::int32_t high = std::numeric_limits<std::int16_t>::max();
-  std::transform(sum_.begin(), sum_.end(), mixed_.begin(), [=](std::int32_t sample) {
-    return static_cast<std::int16_t>(std::clamp(sample, low, high));
-  });
+  limiter_.process(sum_, mixed_);
   if (options_.recorder != nullptr) options_.recorder->write_mixed(mixed_);
   ++tick_;
   return mixed_;
@@ -159,6 +155,16 @@ SpeakerReport Hearing::describe(Ssrc ssrc, const Stream& stream, bool decodes) {
   report.latency_p99 = stream.latency.percentile(0.99);
   report.latency_max = stream.latency.max();
   return report;
+}
+
+std::vector<SpeakerLevel> Hearing::levels() const {
+  std::vector<SpeakerLevel> levels;
+  for (const auto& [ssrc, stream] : streams_) {
+    if (!stream->is_present) continue;
+    levels.push_back(
+        {ssrc, stream->user_id, stream->level_meter.level(), stream->level_meter.peak()});
+  }
+  return levels;
 }
 
 std::vector<SpeakerReport> Hearing::report() const {

@@ -14,6 +14,8 @@
 #include "relay/base/ids.h"
 #include "relay/base/time.h"
 #include "tools/client/jitter_buffer.h"
+#include "tools/client/level_meter.h"
+#include "tools/client/limiter.h"
 #include "tools/client/recorder.h"
 #include "tools/client/spectrum.h"
 #include "tools/client/statistics.h"
@@ -53,6 +55,14 @@ struct SpeakerReport {
   Duration latency_p50, latency_p99, latency_max;
 };
 
+// How loud somebody is right now.
+struct SpeakerLevel {
+  Ssrc ssrc;
+  std::string user_id;  // empty if the relay never told
+  double level = level_silent;
+  double peak = level_silent;
+};
+
 class Hearing {
  public:
   explicit Hearing(const HearingOptions& options) : options_(options) {}
@@ -68,6 +78,8 @@ class Hearing {
   void finish(Time now);
 
   std::vector<SpeakerReport> report() const;
+  // Of those who are there and have spoken: cheap enough to ask ten times a second.
+  std::vector<SpeakerLevel> levels() const;
 
  private:
   struct RecordedSlot {
@@ -84,6 +96,7 @@ class Hearing {
     JitterBuffer buffer;
     std::optional<codec::Decoder> decoder;  // made by the first frame
     ToneMeter meter;
+    LevelMeter level_meter;
     LatencyHistogram latency;
     // Decoded and not played yet: of packets longer than 20 ms.
     std::vector<std::int16_t> decoded;
@@ -107,6 +120,7 @@ class Hearing {
   std::map<Ssrc, std::string> users_;
   std::uint64_t tick_ = 0;
   std::vector<std::int32_t> sum_;
+  Limiter limiter_;
   std::vector<std::int16_t> mixed_;
 };
 

@@ -82,6 +82,7 @@ class VoiceClient {
   // As the relay told in the answer to IP discovery.
   const Endpoint& public_endpoint() const { return public_endpoint_; }
   std::vector<SpeakerReport> report() const { return hearing_.report(); }
+  std::vector<SpeakerLevel> levels() const { return hearing_.levels(); }
   MediaCounters media_counters() const;
   std::uint64_t frames_sent() const { return frames_sent_; }
   const Signalling& signalling() const { return *signalling_; }

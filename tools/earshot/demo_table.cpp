@@ -4,46 +4,13 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <string_view>
 
 namespace earshot::tools {
 namespace {
 
-constexpr std::string_view plain = "";
-constexpr std::string_view bold = "\x1b[1m";
-constexpr std::string_view dim = "\x1b[2m";
-constexpr std::string_view red = "\x1b[31m";
-constexpr std::string_view green = "\x1b[32m";
-constexpr std::string_view reset = "\x1b[0m";
-
 constexpr std::size_t name_width = 9;
 constexpr std::size_t table_width = 78;
 static_assert(name_width + saying_length_max + 2 == table_width, "two quotation marks");
-
-// Ids and texts are shown as they are, but must not be able to steer the terminal.
-std::string printable(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return result;
-}
-
-std::string shortened(std::string_view text, std::size_t width) {
-  if (text.size() <= width) return std::string(text);
-  return std::string(text.substr(0, width - 1)) + "~";
-}
-
-std::string left(std::string_view text, std::size_t width) {
-  std::string cell = shortened(text, width);
-  cell.resize(width, ' ');
-  return cell;
-}
-
-std::string right(std::string_view text, std::size_t width) {
-  const std::string cell = shortened(text, width);
-  return std::string(width - cell.size(), ' ') + cell;
-}
 
 std::string fixed(double value, int decimals, const char* unit) {
   std::array<char, 64> text;
@@ -55,50 +22,12 @@ std::string whole_seconds(Duration duration) {
   return std::to_string((duration.ns + 500'000'000) / 1'000'000'000) + " s";
 }
 
-class Writer {
- public:
-  explicit Writer(const TableStyle& style) : style_(style) {}
-
-  // ASCII only; what does not fit is cut off.
-  void add(std::string_view text, std::string_view color = plain) {
-    const auto visible = text.substr(0, std::min(text.size(), style_.columns - width_));
-    width_ += visible.size();
-    put(visible, color);
-  }
-  void add_bar(std::size_t length) {
-    length = std::min(length, style_.columns - width_);
-    width_ += length;
-    std::string bar;
-    for (std::size_t i = 0; i < length; ++i) bar += style_.has_unicode ? "\u25ae" : "#";
-    put(bar, green);
-  }
-  void end_line() {
-    // No line ends in blanks.
-    while (!text_.empty() && text_.back() == ' ') text_.pop_back();
-    text_ += '\n';
-    width_ = 0;
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  void put(std::string_view visible, std::string_view color) {
-    const bool is_colored = style_.has_colors && !color.empty() && !visible.empty();
-    if (is_colored) text_ += color;
-    text_ += visible;
-    if (is_colored) text_ += reset;
-  }
-
-  const TableStyle& style_;
-  std::string text_;
-  std::size_t width_ = 0;
-};
-
 // One mark for each 6 dB above -54 dBFS: each is twice as loud as the one before it.
 std::size_t bar_length(double level) {
   return static_cast<std::size_t>(std::clamp(std::lround((level + 54) / 6), 0L, 8L));
 }
 
-void add_title(Writer& out, const DemoState& state) {
+void add_title(TableWriter& out, const DemoState& state) {
   const std::string clock =
       whole_seconds(std::min(state.elapsed, state.total)) + " of " + whole_seconds(state.total);
   out.add(left(state.title, table_width - 14), bold);
@@ -106,7 +35,7 @@ void add_title(Writer& out, const DemoState& state) {
   out.end_line();
 }
 
-void add_speaker(Writer& out, const DemoSpeaker& speaker) {
+void add_speaker(TableWriter& out, const DemoSpeaker& speaker) {
   out.add(left(speaker.name, name_width), speaker.saying.empty() ? dim : bold);
   if (!speaker.saying.empty()) {
     out.add("\"" + shortened(printable(speaker.saying), saying_length_max) + "\"");
@@ -114,7 +43,7 @@ void add_speaker(Writer& out, const DemoSpeaker& speaker) {
   out.end_line();
 }
 
-void add_header(Writer& out) {
+void add_header(TableWriter& out) {
   out.add(left("listener", name_width), bold);
   out.add(left("speaker", name_width - 1), bold);
   out.add(right("frames heard", 13), bold);
@@ -125,7 +54,7 @@ void add_header(Writer& out) {
   out.end_line();
 }
 
-void add_pair(Writer& out, const DemoPair& pair, bool is_first_of_listener) {
+void add_pair(TableWriter& out, const DemoPair& pair, bool is_first_of_listener) {
   const bool is_measured = pair.latency_count > 0;
   out.add(left(is_first_of_listener ? printable(pair.listener) : "", name_width));
   out.add(left(printable(pair.speaker), name_width - 1));
@@ -147,7 +76,7 @@ std::string to_ms_text(Duration duration) {
 }
 
 std::string make_table(const DemoState& state, const TableStyle& style) {
-  Writer out(style);
+  TableWriter out(style);
   add_title(out, state);
   for (const DemoSpeaker& speaker : state.speakers) add_speaker(out, speaker);
   out.end_line();

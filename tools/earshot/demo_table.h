@@ -8,6 +8,7 @@
 
 #include "relay/base/time.h"
 #include "tools/earshot/demo_pair.h"
+#include "tools/earshot/terminal_text.h"
 
 namespace earshot::tools {
 
@@ -21,12 +22,6 @@ struct DemoState {
   Duration elapsed, total;
   std::vector<DemoSpeaker> speakers;
   std::vector<DemoPair> pairs;  // those of one listener together
-};
-
-struct TableStyle {
-  std::size_t columns = 80;
-  bool has_colors = false;
-  bool has_unicode = false;
 };
 
 // What is said is shown whole up to this length.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "relay/base/check.h"
+#include "tools/earshot/terminal_keys.h"
 
 namespace earshot::tools {
 
@@ -30,7 +31,10 @@ Interrupt::Interrupt(uv_loop_s* loop, std::function<void()> on_signal) : state_(
         &handle,
         [](uv_signal_t* signal, int number) {
           auto* state = static_cast<State*>(signal->data);
-          if (std::exchange(state->was_signalled, true)) _exit(128 + number);
+          if (std::exchange(state->was_signalled, true)) {
+            restore_terminal();
+            _exit(128 + number);
+          }
           state->on_signal();
         },
         signals[i]);

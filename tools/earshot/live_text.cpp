@@ -13,6 +13,7 @@ namespace earshot::tools {
 namespace {
 
 constexpr std::size_t columns_default = 80;
+constexpr std::size_t rows_default = 24;
 
 std::string_view environment(const char* name) {
   const char* const value = std::getenv(name);
@@ -50,6 +51,12 @@ std::size_t LiveText::columns() const {
   return window.ws_col > 1 ? window.ws_col - 1U : columns_default;
 }
 
+std::size_t LiveText::rows() const {
+  if (!is_terminal_) return rows_default;
+  const winsize window = window_of(descriptor_);
+  return window.ws_row > 0 ? window.ws_row : rows_default;
+}
+
 // What has scrolled away cannot be written over.
 bool LiveText::is_in_place(std::size_t lines) const {
   if (!is_terminal_) return false;
@@ -82,6 +89,13 @@ bool LiveText::finish(const std::string& text) {
   update += "\x1b[J";
   lines_shown_ = lines;
   return write(update);
+}
+
+void LiveText::clear() {
+  if (lines_shown_ > 0 && is_in_place(lines_shown_)) {
+    write("\r\x1b[" + std::to_string(lines_shown_) + "A\x1b[J");
+  }
+  lines_shown_ = 0;
 }
 
 bool LiveText::write(const std::string& text) {

@@ -14,6 +14,8 @@ class LiveText {
 
   // What a version may use. Asked anew each time: windows change their size.
   std::size_t columns() const;
+  std::size_t rows() const;
+  bool is_terminal() const { return is_terminal_; }
   bool has_colors() const { return has_colors_; }
   bool has_unicode() const { return has_unicode_; }
 
@@ -21,6 +23,8 @@ class LiveText {
   bool show(const std::string& text);
   // The same for the last version: waits until it is written.
   bool finish(const std::string& text);
+  // Takes the last version away from a terminal, so that something else can be written there.
+  void clear();
 
  private:
   bool is_in_place(std::size_t lines) const;

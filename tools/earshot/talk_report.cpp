@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tools/earshot/talk_audio.h"
+
 namespace earshot::tools {
 namespace {
 
@@ -41,6 +43,26 @@ nlohmann::json describe(const client::SpeakerReport& speaker) {
           {"delay_ms", rounded(to_ms(speaker.playout_delay), 0.1)}};
 }
 
+template <typename Counters>
+nlohmann::json describe_counters(const Counters& counters) {
+  return {{"overflowed_samples", counters.overflowed},
+          {"starved", counters.starved},
+          {"samples_taken_out", counters.taken_out},
+          {"samples_put_in", counters.put_in},
+          {"frames_skipped", counters.frames_skipped}};
+}
+
+nlohmann::json describe(const TalkAudio& audio) {
+  nlohmann::json devices{{"text", audio.describe()}};
+  if (const auto* microphone = audio.microphone()) {
+    devices["microphone"] = describe_counters(microphone->counters());
+  }
+  if (const auto* loudspeaker = audio.loudspeaker()) {
+    devices["loudspeaker"] = describe_counters(loudspeaker->counters());
+  }
+  return devices;
+}
+
 }  // namespace
 
 void print_table(std::FILE* out, const client::VoiceClient& client, const TalkReport& report) {
@@ -64,7 +86,7 @@ void print_json(std::FILE* out, const client::VoiceClient& client, const TalkRep
   const auto& claims = client.claims();
   nlohmann::json speakers = nlohmann::json::array();
   for (const auto& speaker : client.report()) speakers.push_back(describe(speaker));
-  const nlohmann::json summary{
+  nlohmann::json summary{
       {"user_id", claims.user_id},
       {"server_id", claims.server_id},
       {"channel_id", claims.channel_id},
@@ -86,6 +108,7 @@ void print_json(std::FILE* out, const client::VoiceClient& client, const TalkRep
         {"unauthenticated", counters.unauthenticated},
         {"unexpected", counters.unexpected}}},
       {"speakers", std::move(speakers)}};
+  if (report.audio != nullptr) summary["devices"] = describe(*report.audio);
   // Ids and texts from the relay may hold anything.
   const std::string text = summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
   std::fprintf(out, "%s\n", text.c_str());

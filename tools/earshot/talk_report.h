@@ -8,10 +8,13 @@
 
 namespace earshot::tools {
 
+class TalkAudio;
+
 struct TalkReport {
   bool was_joined = false;
   Duration time;  // since the first join
   client::SignallingEnd end;
+  const TalkAudio* audio = nullptr;  // null without sound devices
 };
 
 void print_table(std::FILE* out, const client::VoiceClient& client, const TalkReport& report);

@@ -1,5 +1,5 @@
-// What every library's member of a room has in common: a user, the application's answers to its requests to join, and
-// notes of what was said and heard. A subclass drives one library, which stays as it is. It has
+// What every library's member of a room has in common: a user, the application's answers to its requests to join if it
+// does not ask the node itself, and notes of what was said and heard. A subclass drives one library, which stays as it is. It has
 //   constructor(room, options)  options: user, for who comes back; dave, to offer end-to-end encryption as by default;
 //                               refusals, how many of the first tokens are for somebody else
 //   isReady()     resolves once it is in the channel

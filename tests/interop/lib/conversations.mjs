@@ -226,6 +226,24 @@ async function isRefused(Library, room) {
   assertHeard('after a refusal', await listener.heard(bot.user, 440), SPEECH);
 }
 
+async function isMoved(Library, room) {
+  const there = room.beside();
+  const [bot, old, other] = await Promise.all([Library.join(room), Earshot.join(room), Earshot.join(there)]);
+  const participant = ({ server, channel }) => `/v1/servers/${server}/channels/${channel}/participants/${bot.user}`;
+  await bot.node.request('POST', `${participant(room)}/move`, { channel_id: there.channel });
+  await until('it was told its key there', () => bot.received.filter(({ op }) => op === OP.description).length === 2);
+  await bot.isReady();
+  await bot.say(toneFrames(440, SPEECH));
+  await settle();
+  const { received } = await other.heard(bot.user, 440);
+  assertHeard('where it was moved to', received, SPEECH + Library.silenceHeard);
+  assert.equal((await old.heard(bot.user, 440)).received, 0, 'heard where it was');
+  assert.deepEqual([bot.joins, bot.closes], [1, []]);
+
+  await bot.node.request('DELETE', participant(there));
+  await until('it is told to stop', () => bot.closes.includes(4014));
+}
+
 async function takesOver(Library, room) {
   const [first, listener] = await Promise.all([Library.join(room), Library.join(room)]);
   const second = await Library.join(room, { user: first.user });
@@ -277,6 +295,7 @@ export function conversations(Library, xchachaModes = []) {
     can('who was refused joins with another token', gcm, isRefused);
     can('all come back to a relay that was restarted', gcm, outlivesTheRelay);
     can('a second session of the same user takes over', gcm, takesOver);
+    can('who is moved goes on elsewhere, and who is removed stops', gcm, isMoved);
   });
 
   test('nothing was thrown where nobody caught it', nothingUncaught);

@@ -1,4 +1,4 @@
-// A member of a room on @discordjs/voice. Its adapter stands for the bot library and the main gateway behind it.
+// A member of a room on @discordjs/voice, which joins through our adapter for it.
 import {
   AudioPlayerStatus,
   StreamType,
@@ -9,13 +9,30 @@ import {
   joinVoiceChannel,
 } from '@discordjs/voice';
 import { Readable } from 'node:stream';
+import { EarshotNode, adapterCreator } from '../../../tools/adapters/discordjs/index.js';
 import { Bot } from './bot.mjs';
+import { apiKey } from './relay.mjs';
 import { makeId, until } from './room.mjs';
 import { FRAME_MS } from './tones.mjs';
+
+// The node's API as that bot sees it.
+class BotNode extends EarshotNode {
+  constructor(bot) {
+    super({ api: bot.room.relay.api, key: apiKey() });
+    this.bot = bot;
+  }
+
+  async createJoin(join, options) {
+    const { bot } = this;
+    const userId = ++bot.joins <= bot.refusals ? makeId() : join.userId;
+    return { ...(await super.createJoin({ ...join, userId }, options)), user_id: join.userId };
+  }
+}
 
 export class DiscordJs extends Bot {
   constructor(room, { dave = false, ...options } = {}) {
     super(room, options);
+    this.node = new BotNode(this);
     this.connection = this.joinVoiceChannel({
       guildId: room.server,
       channelId: room.channel,
@@ -23,7 +40,7 @@ export class DiscordJs extends Bot {
       group: makeId(),
       selfDeaf: false,
       debug: true,
-      adapterCreator: (methods) => this.makeAdapter(methods),
+      adapterCreator: adapterCreator(this.node, { userId: this.user, onError: (error) => this.fault(error) }),
       ...(dave ? {} : { daveEncryption: false }),
     });
     this.connection.on('error', (error) => this.fault(error));
@@ -36,20 +53,6 @@ export class DiscordJs extends Bot {
 
   joinVoiceChannel(options) {
     return joinVoiceChannel(options);
-  }
-
-  makeAdapter({ onVoiceStateUpdate, onVoiceServerUpdate }) {
-    const { server, channel } = this.room;
-    const answer = async () => {
-      const { session, endpoint, token } = await this.invite();
-      onVoiceStateUpdate({ guild_id: server, channel_id: channel, user_id: this.user, session_id: session });
-      onVoiceServerUpdate({ guild_id: server, endpoint, token });
-    };
-    const sendPayload = ({ d }) => {
-      if (d.channel_id !== null) answer().catch((error) => this.fault(error));
-      return true;
-    };
-    return { sendPayload, destroy() {} };
   }
 
   #onDebug(line) {

@@ -10,6 +10,7 @@ export class Dysnomia extends Bot {
   static skips = {
     isRefused: 'it tries the same token for ever',
     outlivesTheRelay: 'it stops when its session is unknown',
+    isMoved: 'its application hands moves on',
   };
 
   constructor(room, { dave = false, ...options } = {}) {

@@ -18,6 +18,7 @@ export class Performanc extends Bot {
     outlivesTheRelay: 'it stops',
     resumes: 'it resumes without a UDP socket',
     xchacha: 'its XChaCha calls a function that does not exist',
+    isMoved: 'its application hands moves on',
     fillAChannel: 'one listener for each speaker in a process',
   };
 

@@ -2,6 +2,7 @@
 // EARSHOT_STATE otherwise.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { promisify } from 'node:util';
 import { Child } from './child.mjs';
@@ -33,14 +34,16 @@ export class Relay {
   async #start() {
     const sets = Object.entries(this.settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
     this.child = new Child(program, ['--config', `${state}/relay.toml`, ...sets]);
-    const [, gateway] = await this.child.prints('out', /^ready gateway=(\S+) udp=\S+ api=\S+$/m, 60_000);
+    const [, gateway, api] = await this.child.prints('out', /^ready gateway=(\S+) udp=\S+ api=(\S+)$/m, 60_000);
     this.gateway = gateway;
+    this.api = api;
   }
 
-  // A new process with the same gateway address.
+  // A new process with the same addresses.
   async restart() {
     await this.stop();
     this.settings['gateway.listen'] = this.gateway;
+    this.settings['admin.listen'] = new URL(this.api).host;
     await this.#start();
   }
 
@@ -49,6 +52,12 @@ export class Relay {
     const code = await this.child.stop('SIGTERM', 30_000);
     assert.equal(code, 0, `the relay ended with ${code}:\n${this.child.err}`);
   }
+}
+
+export const apiKeyFile = `${state}/api-key`;
+
+export function apiKey() {
+  return readFileSync(apiKeyFile, 'utf8').trim();
 }
 
 export async function makeToken({ server, user, session, channel }) {

@@ -36,6 +36,11 @@ export class Room {
     this.relay = relay;
   }
 
+  // Another channel of the same server.
+  beside() {
+    return Object.assign(new Room(this.relay), { ...this, channel: makeId() });
+  }
+
   // Any client: it has a `user` and can `leave()` more than once.
   add(member) {
     this.members.push(member);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crypto/signature.h"
+#include "relay/base/limits.h"
 #include "tests/support/control_rig.h"
 #include "tests/support/fake_connection.h"
 
@@ -83,6 +84,11 @@ struct Rig : ControlRig {
     return response.status;
   }
 
+  // Everything that a stream has for its peer.
+  void read(FakeConnection& stream) {
+    while (stream.read()) api.on_drained(stream);
+  }
+
   std::vector<std::unique_ptr<FakeConnection>> connections;
   EventHub events;
   EventFeed feed;
@@ -91,6 +97,39 @@ struct Rig : ControlRig {
 };
 
 }  // namespace
+
+TEST_CASE("an address that keeps sending wrong keys is told to wait, and a right key never is") {
+  Rig rig;
+  const auto status = [&](const std::string& name, const IpAddress& peer) {
+    FakeConnection connection(peer);
+    gateway::HttpRequest request;
+    request.method = "GET";
+    request.path = "/v1/node";
+    if (!name.empty()) request.headers.emplace_back("authorization", "Bearer " + name);
+    return rig.api.on_request(connection, request)->status;
+  };
+  const IpAddress guesser = make_v4(192, 0, 2, 1);
+  const IpAddress other = make_v4(192, 0, 2, 2);
+  for (std::size_t i = 0; i < limits::wrong_keys_per_address_max; ++i) {
+    CHECK(status("", guesser) == 401);
+    CHECK(status("wrong", guesser) == 401);
+  }
+  CHECK(status("wrong", guesser) == 429);
+  CHECK(status("", guesser) == 401);
+  CHECK(status("admin", guesser) == 200);
+  CHECK(status("wrong", other) == 401);
+  rig.advance(limits::wrong_keys_memory);
+  CHECK(status("wrong", guesser) == 401);
+}
+
+TEST_CASE("guesses from everywhere do not fill the memory") {
+  WrongKeys keys;
+  for (std::uint32_t i = 0; i < 3 * limits::wrong_keys_addresses_max; ++i) {
+    const auto byte = [i](int shift) { return static_cast<std::uint8_t>(i >> shift); };
+    CHECK_FALSE(keys.add({}, make_v4(10, byte(16), byte(8), byte(0))));
+    CHECK(keys.addresses_count() <= limits::wrong_keys_addresses_max);
+  }
+}
 
 TEST_CASE("every route needs a key of the right scope and server, and says so") {
   Rig rig;
@@ -174,6 +213,7 @@ TEST_CASE("a join has a token that identifies, in the shape of a voice server up
   CHECK(shown.at("grants") == Json{{"speak", false},
                                    {"listen", true},
                                    {"priority", true},
+                                   {"require_e2ee", false},
                                    {"max_bitrate", 64'000},
                                    {"late_ms_max", 120}});
 }
@@ -342,7 +382,7 @@ TEST_CASE("an answer that is owed is lost with its connection, and nothing else 
   CHECK(rig.status("DELETE", channel_path + "/participants/a") == 204);
 }
 
-TEST_CASE("a move gives a join for the new channel") {
+TEST_CASE("a move gives a join for the new channel and sends it to those who may make one") {
   Rig rig;
   auto& old = rig.join(rig.person("a"));
   const std::string path = channel_path + "/participants/a/move";
@@ -351,6 +391,8 @@ TEST_CASE("a move gives a join for the new channel") {
   CHECK(rig.status("POST", path, R"({"channel_id":"200","session_id":"session-a"})") == 409);
   CHECK(rig.status("POST", channel_path + "/participants/b/move", R"({"channel_id":"200"})") ==
         404);
+  FakeConnection& admin = rig.begin("GET", "/v1/events");
+  FakeConnection& reader = rig.begin("GET", "/v1/events", {}, "reader");
   const auto response = rig.send("POST", path, R"({"channel_id":"200"})");
   REQUIRE(response.status == 200);
   const Json join = Json::parse(response.body);
@@ -362,6 +404,39 @@ TEST_CASE("a move gives a join for the new channel") {
   moved.token = token;
   rig.join(moved);
   CHECK(old.close_code == 4014);
+  rig.read(admin);
+  rig.read(reader);
+  CHECK(admin.received.find("event: voice_server_update") != std::string::npos);
+  CHECK(admin.received.find(token) != std::string::npos);
+  CHECK(reader.received.find("voice_server_update") == std::string::npos);
+  CHECK(reader.received.find(token) == std::string::npos);
+  CHECK(reader.received.find("event: moved") != std::string::npos);
+  CHECK(reader.received.find(R"("to_channel_id":"200")") != std::string::npos);
+}
+
+TEST_CASE("events tell what happens; a key that is gone hears no more") {
+  Rig rig;
+  FakeConnection& stream = rig.begin("GET", "/v1/events", {}, "reader");
+  FakeConnection& other = rig.begin("GET", "/v1/events", {}, "admin");
+  auto& a = rig.join(rig.person("a"));
+  a.speak(1);
+  rig.send("PATCH", channel_path + "/participants/a", R"({"mute":true})");
+  rig.send("PATCH", channel_path + "/participants/a", R"({"mute":true})");
+  rig.send("PATCH", channel_path, R"({"late_ms_max":0})");
+  rig.send("DELETE", channel_path + "/participants/a");
+  rig.send("DELETE", channel_path);
+  rig.read(stream);
+  std::string names;
+  for (std::size_t at = 0; (at = stream.received.find("event: ", at)) != std::string::npos; ++at) {
+    const std::size_t end = stream.received.find('\n', at);
+    names += stream.received.substr(at + 7, end - at - 7) + " ";
+  }
+  CHECK(names == "joined speaking muted channel_updated left channel_closed ");
+  CHECK(stream.received.find(R"("reason":"kicked")") != std::string::npos);
+  rig.api.set_keys(ApiKeys({key("admin", Scope::admin)}));
+  CHECK(stream.has_stream_ended);
+  CHECK_FALSE(other.has_stream_ended);
+  CHECK(rig.status("GET", "/v1/channels", {}, "reader") == 401);
 }
 
 TEST_CASE("metrics are Prometheus text with a sample for each worker and reason") {

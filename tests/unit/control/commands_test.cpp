@@ -29,6 +29,16 @@ TEST_CASE("an empty batch is done at the next poll") {
   CHECK(is_done);
 }
 
+TEST_CASE("an empty batch asks for that poll, since no worker will") {
+  CommandRig rig;
+  int wakes = 0;
+  rig.commands.on_ready([&] { ++wakes; });
+  rig.commands.batch().send(WorkerIndex{0}, Fence{}).then([] {});
+  CHECK(wakes == 0);
+  rig.commands.batch().then([] {});
+  CHECK(wakes == 1);
+}
+
 TEST_CASE("what is called may send more, wait for nothing, and wait again") {
   CommandRig rig;
   std::vector<int> order;

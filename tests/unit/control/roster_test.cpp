@@ -197,3 +197,145 @@ TEST_CASE("who is not in the roster changes nothing by leaving it") {
   roster.leave(session, control::EndReason::disconnected, {});
   CHECK(roster.live(session.channel()).empty());
 }
+
+// --- Large channels: in parts -------------------------------------------------------------------
+
+namespace {
+
+ControlRigOptions in_parts(std::size_t part) {
+  ControlRigOptions options;
+  options.introductions_per_part = part;
+  return options;
+}
+
+// Of everybody that a client was told of by op 11 or op 12, in order.
+std::vector<std::string> introduced(const GatewayClient& client) {
+  std::vector<std::string> users;
+  for (const Json& message : client.received()) {
+    if (message["op"] == 11) {
+      for (const auto& id : message["d"]["user_ids"]) users.push_back(id.get<std::string>());
+    } else if (message["op"] == 12) {
+      users.push_back(message["d"]["user_id"].get<std::string>());
+    }
+  }
+  return users;
+}
+
+}  // namespace
+
+TEST_CASE("a newcomer is introduced in parts, the next one when the last has left its queue") {
+  for (const int version : {8, 4}) {
+    CAPTURE(version);
+    ControlRig rig(in_parts(2));
+    std::vector<GatewayClient*> present;
+    for (const char* name : {"a", "b", "c", "d", "e"})
+      present.push_back(&rig.join(rig.person(name)));
+    for (GatewayClient* client : present) client->take();
+    rig.are_queues_drained = false;
+    GatewayClient& newcomer = rig.join(rig.person("n"), version);
+    CHECK(introduced(newcomer) == std::vector<std::string>{"a", "b"});
+    CHECK(newcomer.count(5) == 2);
+    // They are told at once.
+    for (GatewayClient* client : present) CHECK(client->take_opcodes() == std::vector{11, 5});
+    CHECK(newcomer.drain());
+    CHECK(introduced(newcomer) == std::vector<std::string>{"a", "b", "c", "d"});
+    CHECK(newcomer.count(5) == 4);
+    CHECK(newcomer.drain());
+    CHECK(introduced(newcomer) == std::vector<std::string>{"a", "b", "c", "d", "e"});
+    CHECK(newcomer.drain());
+    CHECK_FALSE(newcomer.drain());
+    CHECK(introduced(newcomer).size() == 5);
+    CHECK(newcomer.count(5) == 5);
+  }
+}
+
+TEST_CASE("what changes during an introduction is told once, and in order") {
+  ControlRig rig(in_parts(2));
+  GatewayClient& a = rig.join(rig.person("a"));
+  GatewayClient& b = rig.join(rig.person("b"));
+  GatewayClient& c = rig.join(rig.person("c"));
+  GatewayClient& d = rig.join(rig.person("d"));
+  rig.are_queues_drained = false;
+  GatewayClient& n = rig.join(rig.person("n"));
+  n.take();
+  SUBCASE("known ones: at once") {
+    a.speak(1);
+    CHECK(take(n) == std::vector{speaking(a, 1, 8)});
+    b.leave();
+    rig.settle();
+    CHECK(take(n) == std::vector{disconnected(b)});
+    rig.are_queues_drained = true;
+    rig.settle();
+    CHECK(introduced(n) == std::vector<std::string>{"a", "b", "c", "d"});
+  }
+  SUBCASE("unknown ones: when their turn comes") {
+    c.speak(1);
+    CHECK(n.take().empty());
+    d.leave();
+    rig.settle();
+    CHECK(n.take().empty());
+    GatewayClient& e = rig.join(rig.person("e"));
+    CHECK(n.take().empty());
+    // It comes in while n is still on its way, and is told of it in its turn, too.
+    CHECK(introduced(e) == std::vector<std::string>{"a", "b"});
+    rig.are_queues_drained = true;
+    rig.settle();
+    CHECK(introduced(n) == std::vector<std::string>{"a", "b", "c", "e"});
+    CHECK(n.count(13) == 0);
+    CHECK(n.last(5)["d"]["user_id"] == "e");
+    CHECK(introduced(e) == std::vector<std::string>{"a", "b", "c", "n"});
+    for (const Json& message : n.received()) {
+      if (message["op"] == 5 && message["d"]["user_id"] == "c")
+        CHECK(message["d"]["speaking"] == 1);
+    }
+  }
+  SUBCASE("the newcomer goes before it knows everybody") {
+    n.leave();
+    rig.settle();
+    CHECK(a.count(13) == 1);
+    CHECK(d.count(13) == 1);
+    rig.are_queues_drained = true;
+    GatewayClient& again = rig.join(rig.person("n"));
+    CHECK(introduced(again) == std::vector<std::string>{"a", "b", "c", "d"});
+  }
+}
+
+TEST_CASE("an introduction goes on after a resume, with nothing missing and nothing twice") {
+  ControlRig rig(in_parts(2));
+  std::vector<GatewayClient*> present;
+  for (const char* name : {"a", "b", "c", "d", "e"}) present.push_back(&rig.join(rig.person(name)));
+  rig.are_queues_drained = false;
+  GatewayClient& n = rig.join(rig.person("n"));
+  CHECK(introduced(n) == std::vector<std::string>{"a", "b"});
+  n.cut();
+  present[0]->leave();  // known: told when it is back
+  present[3]->leave();  // unknown: never mentioned
+  rig.settle();
+  rig.join(rig.person("f"));
+  GatewayClient& back = rig.resume(n);
+  CHECK(back.take_opcodes() == std::vector{8, 9, 13});
+  rig.are_queues_drained = true;
+  rig.settle();
+  CHECK(introduced(back) == std::vector<std::string>{"c", "e", "f"});
+  CHECK(back.count(13) == 1);
+}
+
+TEST_CASE("below v8 a resume in the middle of an introduction begins it anew") {
+  ControlRig rig(in_parts(2));
+  std::vector<GatewayClient*> present;
+  for (const char* name : {"a", "b", "c", "d"}) present.push_back(&rig.join(rig.person(name)));
+  GatewayClient& n = rig.join(rig.person("n"), 4);
+  rig.are_queues_drained = false;
+  n.cut();
+  GatewayClient& back = rig.resume(n);
+  CHECK(introduced(back) == std::vector<std::string>{"a", "b"});
+  // It knew this one before, so it has to hear of it, introduced anew or not.
+  present[3]->leave();
+  rig.settle();
+  CHECK(back.last(13)["d"]["user_id"] == "d");
+  rig.are_queues_drained = true;
+  rig.settle();
+  CHECK(introduced(back) == std::vector<std::string>{"a", "b", "c"});
+  present[0]->speak(1);
+  CHECK(back.last(5)["d"]["user_id"] == "a");
+}

@@ -223,3 +223,14 @@ TEST_CASE("sessions of a channel are listed in the order of their users, in part
   CHECK(users("b", 2) == "cd");
   CHECK(users("d", 2).empty());
 }
+
+TEST_CASE("for an observer everybody leaves when the node stops, and nobody twice") {
+  Rig rig;
+  auto& a = rig.join(rig.person("a"));
+  rig.join(rig.person("b", "200"));
+  rig.log.take();
+  rig.sessions.tell_stopping();
+  a.leave();
+  rig.sessions.tell_stopping();
+  CHECK(rig.log.take() == Lines{"left a stopping 1001", "left b stopping 1001"});
+}

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "relay/core/core.h"
+#include "relay/wire/rtp.h"
 #include "tests/support/core_rig.h"
 
 using namespace earshot;
@@ -252,4 +253,41 @@ TEST_CASE("a session that is counted at an unproven address may declare another 
   rig.command(CloseSlot{slot});
   join_unproven(rig, channel, all + 2);
   CHECK(rig.speak(speaker).size() == all);
+}
+
+TEST_CASE("a flood from everywhere does not silence who has only changed its port") {
+  CoreRig rig;
+  const auto channel = rig.open_channel(0);
+  auto speaker = rig.join(1, channel);
+  auto listener = rig.join(2, channel);
+  CHECK(rig.speak(speaker).size() == 1);
+  // More sources a second than the worker tries keys for, each with one forgery.
+  std::uint32_t source = 0;
+  const auto flood = [&](int count) {
+    for (int i = 0; i < count; ++i, ++source) {
+      std::vector<std::uint8_t> forged(152, 0x55);
+      wire::write_rtp_header(std::span(forged).first<wire::rtp_header_size>(),
+                             static_cast<std::uint16_t>(i), 0, speaker.slot.ssrc);
+      rig.feed({make_v4(11, static_cast<std::uint8_t>(source >> 16),
+                        static_cast<std::uint8_t>(source >> 8), static_cast<std::uint8_t>(source)),
+                7'000},
+               std::move(forged));
+    }
+  };
+  const auto heard_of = [&](const Endpoint& from) {
+    speaker.address = from;
+    int heard = 0;
+    for (int frame = 0; frame < 50; ++frame) {
+      rig.now = rig.now + milliseconds(20);
+      flood(2'000);  // 100,000 a second
+      heard += static_cast<int>(rig.speak(speaker).size());
+    }
+    return heard;
+  };
+  const Endpoint before = speaker.address;
+  flood(2'000);
+  CHECK(heard_of({before.ip, 9'999}) == 50);
+  CHECK(rig.drops(DropReason::foreign_budget) > 80'000);
+  // An address that nobody knows has to be lucky.
+  CHECK(heard_of({make_v4(12, 0, 0, 1), 9'999}) < 50);
 }
