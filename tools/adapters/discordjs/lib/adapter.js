@@ -72,16 +72,8 @@ class Adapter {
   // Who joins for the first time wants to know at once what is wrong; who was there waits for a node that restarts.
   async #ask(where, signal) {
     const { userId, sessionId, ttlSeconds, grants, patienceMs } = this.#options;
-    const until = Date.now() + (this.#hasJoined ? patienceMs : 0);
-    for (let pause = PAUSE_MS_MIN; ; pause = Math.min(2 * pause, PAUSE_MS_MAX)) {
-      try {
-        return await this.#node.createJoin({ ...where, userId, sessionId, ttlSeconds, grants }, { signal });
-      } catch (error) {
-        const wait = Math.max(pause * (0.5 + Math.random()), error.retryAfterMs ?? 0);
-        if (!error.isTransient || Date.now() + wait > until) throw error;
-        await sleep(wait, undefined, { signal });
-      }
-    }
+    const join = { ...where, userId, sessionId, ttlSeconds, grants };
+    return patiently(this.#hasJoined ? patienceMs : 0, { signal }, () => this.#node.createJoin(join, { signal }));
   }
 
   // With the server, it connects; so what it knows of itself comes first.
@@ -97,7 +89,10 @@ class Adapter {
   #leave() {
     const session = this.#session;
     this.#session = undefined;
-    if (session) this.#node.leave(session).catch((error) => this.#options.onError(error));
+    if (!session) return;
+    // A node that restarts has nobody left to send away; a program that ends does not wait for it.
+    const leaving = patiently(this.#options.patienceMs, { ref: false }, () => this.#node.leave(session));
+    leaving.catch((error) => this.#options.onError(error));
   }
 
   #onEvent({ name, data }) {
@@ -107,5 +102,19 @@ class Adapter {
     if (name !== 'voice_server_update') return;
     this.#joining.abort();
     this.#tell(data);
+  }
+}
+
+// Asks again, less and less often, while what went wrong may pass.
+async function patiently(patienceMs, sleeping, ask) {
+  const until = Date.now() + patienceMs;
+  for (let pause = PAUSE_MS_MIN; ; pause = Math.min(2 * pause, PAUSE_MS_MAX)) {
+    try {
+      return await ask();
+    } catch (error) {
+      const wait = Math.max(pause * (0.5 + Math.random()), error.retryAfterMs ?? 0);
+      if (!error.isTransient || Date.now() + wait > until) throw error;
+      await sleep(wait, undefined, sleeping);
+    }
   }
 }
