@@ -50,6 +50,7 @@ LIBRARIES = {
     "toml++/": ["relay/control", "tools"],
     "CLI/": ["relay/main.cpp", "tools"],
     "curl/": ["tools"],
+    "pcap/": ["tools"],
 }
 
 LINES_MAX = 600  # of a file in relay/

@@ -9,7 +9,7 @@ EARSHOT_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 # shellcheck disable=SC2034
 EARSHOT_PACKAGES="g++ cmake ninja-build pkg-config ccache libuv1-dev libsodium-dev libopus-dev libopusfile-dev libopusenc-dev
   libogg-dev libconcurrentqueue-dev libssl-dev libhttp-parser-dev libwslay-dev nlohmann-json3-dev libtomlplusplus-dev
-  libcli11-dev libcurl4-openssl-dev prometheus-cpp-dev portaudio19-dev doctest-dev openssl python3 python3-jsonschema curl"
+  libcli11-dev libcurl4-openssl-dev prometheus-cpp-dev portaudio19-dev libpcap-dev doctest-dev openssl python3 python3-jsonschema curl"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
