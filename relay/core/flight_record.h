@@ -41,7 +41,7 @@ struct Packet {
   bool was_fresh = false;  // the policy's state was all zero before it (if it reached that step)
 
   // Every step before it answered "go on".
-  bool reached_late_step() const {
+  constexpr bool reached_late_step() const {
     return reason == DropReason::none || reason == DropReason::late;
   }
   bool operator==(const Packet&) const = default;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "relay/base/limits.h"
@@ -28,14 +29,14 @@ struct FlightRecorderOptions {
 // Whole chunks, oldest first, without a gap.
 struct FlightSnapshot {
   // Every packet that arrived after this is here; 0: since the worker began.
-  Time covered_from;
+  Time covered_from = Time::never();
   std::vector<std::uint64_t> words;
 };
 
 class FlightRecorder {
  public:
-  static constexpr std::size_t chunks_count = 8;
-  static constexpr std::size_t bytes_min = chunks_count * 1'024;
+  static constexpr std::uint32_t chunks_count = 8;
+  static constexpr std::size_t bytes_min = chunks_count * std::size_t{1'024};
 
   explicit FlightRecorder(const FlightRecorderOptions& options);
 
@@ -64,7 +65,7 @@ class FlightRecorder {
   // number afterwards: the writer's release fence behind number = 0 pairs with the reader's acquire
   // fence behind its copy.
   struct alignas(64) Chunk {
-    std::atomic<std::uint64_t> number{0};
+    std::atomic<std::uint32_t> number{0};
     std::atomic<std::uint64_t> used{0};
     std::atomic<std::int64_t> began_ns{0};
   };
@@ -74,17 +75,20 @@ class FlightRecorder {
 
   template <std::size_t N>
   void append(const std::array<std::uint64_t, N>& record) {
-    std::uint64_t* const to = chunk_words_ + used_;
-    for (std::size_t i = 0; i < N; ++i)
-      std::atomic_ref(to[i]).store(record[i], std::memory_order_relaxed);
-    used_ += N;
-    chunk_->used.store(used_, std::memory_order_release);
+    const std::uint64_t before = used_;
+    std::uint64_t* const to = chunk_words_ + before;
+    [&]<std::size_t... i>(std::index_sequence<i...>) {
+      (std::atomic_ref(to[i]).store(record[i], std::memory_order_relaxed), ...);
+    }
+    (std::make_index_sequence<N>());
+    used_ = before + N;
+    chunk_->used.store(before + N, std::memory_order_release);
   }
   void note_state(SlotIndex slot, const flight::State& state);
   void begin_chunk(Time now);
   std::uint64_t* words_of(std::size_t chunk) const { return words_.get() + chunk * chunk_size_; }
   // False: it is being replaced, or was meanwhile.
-  bool copy(std::size_t chunk, std::uint64_t number, FlightSnapshot& out) const;
+  bool copy(std::size_t chunk, std::uint32_t number, FlightSnapshot& out) const;
 
   const std::size_t chunk_size_;  // words
   const std::uint64_t used_max_;  // behind this there is no room for a state and a packet
@@ -93,8 +97,8 @@ class FlightRecorder {
   std::array<Chunk, chunks_count> chunks_;
 
   // Of the worker alone.
-  std::vector<std::uint64_t> stated_in_;  // by slot: the chunk that has its state
-  alignas(64) std::uint64_t number_ = 0;
+  std::vector<std::uint32_t> stated_in_;  // by slot: the chunk that has its state
+  alignas(64) std::uint32_t number_ = 0;
   std::uint64_t used_ = 0;
   Time ends_at_;
   Chunk* chunk_ = nullptr;
