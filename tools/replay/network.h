@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "relay/base/time.h"
@@ -54,8 +53,9 @@ struct RateModel {
 struct Episodes {
   Duration length;         // 0: never
   Duration every;          // from start to start, longer than `length`; 0: only `at`
-  bool is_random = false;  // `every` is a mean, the gaps are exponential; else the phase is random
-  std::vector<Duration> at;  // ascending, after the origin; instead of `every`
+  bool is_random = false;  // starts come by chance, `every` on average; otherwise only the phase
+  bool has_random_length = false;  // with is_random: `length` is a mean, and the gaps are too
+  std::vector<Duration> at;        // ascending, after the origin; instead of `every`
 
   bool is_active() const { return length.ns > 0 && (every.ns > 0 || !at.empty()); }
 };
@@ -102,22 +102,38 @@ struct PathCounts {
   std::uint64_t held = 0;  // by a stall or an outage, and delivered
 };
 
-// Where in the course of its episodes a path is. Queries come in order of time.
+// Whether an episode is on, and until when that stays so. Queries come in order of time; the
+// answers do not depend on which ones came before.
 class EpisodeWalk {
  public:
   EpisodeWalk(const Episodes& episodes, std::uint64_t seed, Time origin);
 
-  // The end of the episode that `at` lies in.
-  std::optional<Time> end_of(Time at);
+  struct Stretch {
+    bool is_inside = false;
+    Time end;  // never() if nothing comes after it
+  };
+  Stretch at(Time time);
+  // `time`, or the end of the episode that it lies in.
+  Time released(Time time);
 
  private:
-  void walk_random(Time at);
+  Stretch in_rhythm(Time time) const;
+  Stretch in_list(Time time);
+  Stretch in_random(Time time);
+  void begin_block(std::int64_t block);
+  void draw();
 
   Episodes episodes_;
-  Random random_;
+  std::uint64_t seed_ = 0;
   Time origin_;
-  Time start_;  // of the current or next episode
-  std::size_t next_ = 0;
+  Duration phase_;
+  std::size_t next_ = 0;  // in Episodes::at
+  // Random episodes are drawn anew for each block of time: that bounds the way to a late `time`.
+  Random random_;
+  std::int64_t block_ = -1;
+  Time block_end_;
+  Time start_;
+  Time end_;
 };
 
 class Path {
@@ -130,7 +146,8 @@ class Path {
   Time sent_at(Time nominal) const;
 
   // Calls in order of time. Appends when the copies arrive: none, one or two, never before `at`.
-  // They are in order between calls unless the model reorders.
+  // They are in order, from call to call too, unless the model reorders. `bytes`: with all headers
+  // that the limited link sees.
   void send(Time at, std::size_t bytes, std::vector<Time>& arrivals);
 
   const PathCounts& counts() const { return counts_; }
@@ -138,18 +155,17 @@ class Path {
  private:
   bool is_lost();
   Time after_stall(Time at);
-  // The shared queue; nothing if it is full.
-  std::optional<Time> after_queue(Time at, std::size_t bytes);
+  bool enters_queue(Duration own);
   void run_queue(Time until);
-  Duration delay_now(Time at);
+  Duration delay_at(Time time);
+  Duration traced_delay(Time time);
   Duration jitter();
-  Time arrival(Time at, Duration delay);
 
   PathModel model_;
   Time origin_;
   PathCounts counts_;
 
-  // One source of chance for each model: switching one on leaves the others' course alone.
+  // One source of chance for each model: switching one on leaves the course of the others alone.
   Random loss_random_;
   Random jitter_random_;
   Random duplication_random_;
@@ -158,15 +174,14 @@ class Path {
   EpisodeWalk stall_;
   EpisodeWalk outage_;
   EpisodeWalk shift_;
+  EpisodeWalk cross_;
   bool is_bad_ = false;    // Gilbert and Elliott's state
-  Time drained_;           // what a stall held is out
-  Time queue_at_;          // up to where the queue has been worked on
-  double queue_work_ = 0;  // nanoseconds of sending that wait then
+  Time drained_;           // when the last packet that was held is out
+  Time queue_at_;          // up to when the queue has been worked off
+  double queue_work_ = 0;  // nanoseconds of sending that waited then
   double queue_work_max_ = 0;
-  bool is_cross_on_ = false;
-  Time cross_until_;
-  std::size_t trace_next_ = 0;
-  Time last_arrival_;
+  std::size_t trace_point_ = 0;
+  Time last_arrival_{INT64_MIN};
 };
 
 }  // namespace earshot::replay
