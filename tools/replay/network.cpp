@@ -194,6 +194,8 @@ bool Path::enters_queue(Duration own) {
     const double rate = static_cast<double>(model_.rate.bits_per_second);
     const bool overflows = cross > rate && cross_.at(queue_at_).is_inside;
     if (!overflows || !queue_random_.chance(rate / cross)) return false;
+    queue_work_ = queue_work_max_;
+    return true;
   }
   queue_work_ = work;
   return true;
@@ -216,7 +218,7 @@ void Path::run_queue(Time until) {
     const Time end = std::min(stretch.end, until);
     const double elapsed = static_cast<double>((end - queue_at_).ns);
     const double change = stretch.is_inside ? elapsed * (inflow - 1) : -elapsed;
-    // Our own last packet may stand a little above the brim.
+    // A packet that is larger than the queue went in alone.
     const double brim = std::max(queue_work_, queue_work_max_);
     queue_work_ = std::clamp(queue_work_ + change, 0.0, brim);
     queue_at_ = end;

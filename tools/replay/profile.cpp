@@ -40,7 +40,6 @@ Complaint read_value(std::string_view key, const toml::node& node, const fs::pat
 Result<void> read_path_table(const std::string& file, std::string_view section,
                              const toml::table& table, PathModel& model) {
   const fs::path folder = fs::path(file).parent_path();
-  const std::string prefix = std::string(section) + ".";
   for (const auto& [key, value] : table) {
     if (const auto complaint = read_value(key.str(), value, folder, model)) {
       return Error{place(file, key.source()) + ": [" + std::string(section) + "] " + *complaint};
@@ -154,7 +153,9 @@ Result<PathModel> parse_path_model(std::string_view text, const PathModel& base)
     const std::size_t next_equals = text.find('=', equals + 1);
     std::size_t end = text.size();
     if (next_equals != std::string_view::npos) {
-      end = std::max(text.rfind(',', next_equals), equals + 1);
+      const std::size_t comma = text.rfind(',', next_equals);
+      // Otherwise the second '=' is part of a file's name.
+      if (comma != std::string_view::npos && comma > equals) end = comma;
     }
     const std::string_view key = text.substr(at, equals - at);
     const std::string_view value = text.substr(equals + 1, end - equals - 1);

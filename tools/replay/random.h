@@ -22,7 +22,8 @@ constexpr std::uint64_t mix(std::uint64_t x) {
 template <typename... Parts>
 constexpr std::uint64_t derive_seed(std::uint64_t seed, Parts... parts) {
   std::uint64_t hash = mix(seed);
-  ((hash = mix(hash ^ mix(static_cast<std::uint64_t>(parts)))), ...);
+  // Mixed twice on one side: seed 1, part 2 is not seed 2, part 1.
+  ((hash = mix(mix(hash) ^ mix(static_cast<std::uint64_t>(parts)))), ...);
   return hash;
 }
 
