@@ -1,5 +1,6 @@
-// Bursts and gaps of packets that were not heard: RFC 3611 s4.7.2 with the algorithm of its
-// Appendix A.2. Any one thread; fed once per packet, in the order of sending.
+// Bursts and gaps of packets that were not heard, by the definitions of RFC 3611 s4.7.2: counted
+// exactly, where its Appendix A.2 estimates densities by a Markov chain. Any one thread; fed once
+// per packet, in the order of sending.
 #pragma once
 
 #include <cstdint>
@@ -24,26 +25,29 @@ class LossBursts {
  public:
   enum class Fate : std::uint8_t { heard, lost, discarded };
 
-  explicit LossBursts(int gap_packets_min = 16) : gap_packets_min_(gap_packets_min) {}
+  // A burst goes on until so many packets in a row were heard.
+  explicit LossBursts(std::uint64_t gap_packets_min = 16) : gap_packets_min_(gap_packets_min) {}
 
   void add(Fate fate);
-  // `packet_time`: what the packets stand for.
+  // `packet_time`: what a packet stands for.
   BurstMetrics metrics(Duration packet_time) const;
 
  private:
-  void add_missing();
+  // From one missing packet to another; of a single one it is none.
+  struct Bursts {
+    std::uint64_t count = 0, packets = 0, missing = 0;
+  };
 
-  int gap_packets_min_;
+  void add_missing();
+  Bursts with_open() const;
+
+  std::uint64_t gap_packets_min_;
   std::uint64_t packets_ = 0, lost_ = 0, discarded_ = 0;
-  // Runs of missing packets, for the burst ratio.
-  std::uint64_t runs_ = 0;
+  std::uint64_t runs_ = 0;  // of missing packets
   bool is_in_run_ = false;
-  // Since the last missing packet, and missing packets in a row that may become a burst.
-  std::uint64_t heard_since_ = 0;
-  bool has_missing_ = false;
-  std::uint64_t burst_packets_ = 0, burst_missing_ = 0;  // of the candidate
-  // Closed bursts.
-  std::uint64_t bursts_ = 0, bursts_packets_ = 0, bursts_missing_ = 0;
+  std::uint64_t heard_since_ = 0;  // the last missing one
+  Bursts closed_;
+  std::uint64_t open_packets_ = 0, open_missing_ = 0;
 };
 
 }  // namespace earshot::listen

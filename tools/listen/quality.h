@@ -15,26 +15,33 @@ namespace earshot::listen {
 
 struct QualityOptions {
   EModelOptions emodel;
-  // RFC 3611 s4.7.2: this many packets that arrived between two that did not end a burst.
-  int gap_packets_min = 16;
-  // Of the plot, and of the mean that is the overall MOS.
+  // RFC 3611 s4.7.2 recommends 16: so many heard in a row end a burst.
+  std::uint64_t gap_packets_min = 16;
+  // What a packet stands for, to give bursts a duration.
+  Duration packet_time = milliseconds(20);
+  // Of the plot, and of the mean that is the overall MOS. At least one millisecond.
   Duration window = seconds(1);
+  // The path's own delay, from sending to arrival: the caller knows, or takes the least one seen.
+  Duration path_delay;
   // What is played later than this, above the path's own delay, is time spent late.
   Duration late_over = milliseconds(100);
-  // The path's own delay from mouth to ear without jitter buffer: network, and nothing else.
-  Duration path_delay;
-  // Capture, encoder and sound card, on top of every delay. G.107 knows only the whole: 20 ms
-  // frame, 6.5 ms of Opus look-ahead, and some milliseconds of device are a judgement.
+  // Capture, encoder and devices, which E-model and delays count in. A judgement: 20 ms of frame,
+  // 6.5 ms of look-ahead (RFC 6716 s2.1.4 at its default) and a few of device.
   Duration terminal_delay = milliseconds(30);
+  // The E-model knows loss, not waiting. With this, a window's loss is at least the share of its
+  // time that was made up or silent in the middle of speech, also if the packet came in the end.
+  bool counts_waiting = false;
 };
 
 // One time window, by the sending time of its packets.
 struct QualityWindow {
   Time begin;
-  std::uint32_t packets = 0;    // that should have been heard
+  std::uint32_t packets = 0;    // of speech
   std::uint32_t lost = 0;       // never arrived
   std::uint32_t discarded = 0;  // arrived, and were not played
-  Duration delay_mean;          // mouth to ear, of what was played
+  std::uint32_t delays = 0;     // packets that were played
+  Duration delay_mean;          // theirs, mouth to ear
+  Duration made_up;             // concealed, or silent in the middle of speech, while it was played
   double r = 0;
   double mos = 0;
 };
@@ -46,22 +53,25 @@ struct LevelSample {
 };
 
 struct Quality {
-  std::uint64_t packets = 0;
+  std::uint64_t packets = 0;  // of speech; silence is nobody's loss
   std::uint64_t played = 0;
+  std::uint64_t restored = 0;   // by in-band FEC
   std::uint64_t lost = 0;       // by the network, or dropped by the relay
+  std::uint64_t dropped = 0;    // of the lost: by the relay, on purpose
   std::uint64_t discarded = 0;  // by the listener
-  // Dropped on purpose, although the shadow listener played it.
+  // Of the dropped: what the shadow listener, who got everything, has played.
   std::uint64_t dropped_but_usable = 0;
   BurstMetrics bursts;
-  Duration delay_p50, delay_p95, delay_p99, delay_mean;
-  // Of the time in which something was played, concealed or interrupted.
-  double concealed_share = 0;
-  double interrupted_share = 0;
-  Duration played_time;  // frames, FEC, concealed and interrupted together
-  Duration late_time;    // more than `late_over` above the path's own delay
-  double r = 0;          // of the means of the whole
-  // The mean over the windows' MOS, weighted by their packets: what a listener who judged every
-  // second would give on average. R of the whole hides a bad second in a good hour.
+  // Mouth to ear, of what was played.
+  Duration delay_mean, delay_p50, delay_p95, delay_p99;
+  Duration heard_time;         // frames, FEC, concealed and interrupted together
+  Duration late_time;          // of frames and FEC more than `late_over` above the path's own delay
+  double concealed_share = 0;  // of heard_time
+  double interrupted_share = 0;  // of heard_time
+  // Of the whole: mean delay, loss and burst ratio. A bad second in a good hour hardly shows.
+  double r = 0;
+  // The mean of the windows, weighted by their packets: what a listener who judged every second
+  // would say on average. This is the overall MOS.
   double mos = 0;
   double mos_min = 0;  // of the worst window
 };
@@ -70,52 +80,55 @@ class QualityMeter {
  public:
   explicit QualityMeter(const QualityOptions& options = {}) : options_(options) {}
 
-  // Packets are numbered 0, 1, 2 in the order of sending; silence counts too, but is no loss if a
-  // listener leaves it out. Says the number, which is the Packet::id to insert.
+  // Packets are numbered from 0 in the order of sending. Says the number: the Packet::id to insert.
   std::uint64_t on_sent(Time sent, bool is_silence = false);
-  // It reached the listener.
+  // It reached the listener. One that did not was lost.
   void on_arrived(std::uint64_t id);
   // The relay dropped it on purpose.
   void on_dropped(std::uint64_t id);
-  // One answer of the listener's jitter buffer.
+  // One answer of the listener's jitter buffer. Ids that on_sent() never gave out are left alone.
   void on_played(Time now, const Playout& playout);
   // The same of a shadow listener, who got everything.
   void on_shadow_played(const Playout& playout);
-  // For a plot: sampled once per QualityOptions::window / 10 at most, whatever the caller does.
+  // For a plot: kept ten times per window at most.
   void on_level(Time now, Duration level, Duration target);
 
   // Of everything so far.
   Quality result() const;
+  // In order of time; without those in which nothing was sent.
   std::vector<QualityWindow> windows() const;
   const std::vector<LevelSample>& levels() const { return levels_; }
 
  private:
   enum class Fate : std::uint8_t { lost, discarded, played, restored };
   struct Record {
-    std::int64_t sent_ns = 0;
-    std::int32_t delay_us = 0;  // mouth to ear, without the terminals
+    Time sent;
+    std::int32_t delay_us = 0;  // from sending to being heard
     Fate fate = Fate::lost;
     bool is_silence = false;
     bool is_dropped = false;
     bool is_usable = false;
   };
 
-  bool counts(const Record& record) const;
+  std::size_t window_of(Time at) const;
   bool is_missing(const Record& record) const;
-  QualityWindow rate(QualityWindow window, double loss, double burst_ratio) const;
+  void hear(Record& record, Fate fate, Time heard);
+  void count(Time at, const Segment& segment);
+  void count_made_up(Time at, int samples);
+  BurstMetrics bursts() const;
+  // All but the ratings.
+  std::vector<QualityWindow> count_windows() const;
   void fill_delays(Quality& quality) const;
   void fill_scores(Quality& quality) const;
-  BurstMetrics bursts() const;
-  void count_time(const Segment& segment, Duration lateness);
 
   QualityOptions options_;
   std::vector<Record> records_;
   std::vector<LevelSample> levels_;
-  std::int64_t samples_played_ = 0;
+  std::vector<std::int64_t> made_up_;  // samples per window
+  std::int64_t samples_heard_ = 0;
   std::int64_t samples_concealed_ = 0;
   std::int64_t samples_interrupted_ = 0;
   std::int64_t samples_late_ = 0;
-  Duration lateness_;  // of the frame played last: what is concealed after it is as late
 };
 
 }  // namespace earshot::listen
