@@ -38,6 +38,7 @@ struct Options {
   int late_ms_max = -1;
   std::string listeners = "adaptive,fixed:60ms,never-skips";
   listen::QualityOptions quality;
+  bool only_packets = false;
 
   bool is_virtual = true;
   std::string json, verdicts, csv;
@@ -254,6 +255,7 @@ int run_replay(Options& o) {
   run_options.downlink = network.value().downlink;
   run_options.seed = o.seed;
   run_options.quality = o.quality;
+  run_options.quality.counts_waiting = !o.only_packets;
   run_options.keeps_verdicts = !o.verdicts.empty();
 
   const auto trace = trace_of(o);
@@ -314,6 +316,8 @@ void add_judgement(CLI::App& app, Options& o) {
   app.add_option("--bpl", o.quality.emodel.bpl, "E-model: robustness against loss")
       ->check(CLI::Range(1.0, 100.0))
       ->capture_default_str();
+  app.add_flag("--only-packets", o.only_packets,
+               "MOS by lost packets alone: silence while a listener waits does not count");
   app.add_option("--advantage", o.quality.emodel.advantage, "E-model: advantage factor")
       ->check(CLI::Range(0.0, 20.0))
       ->capture_default_str();
