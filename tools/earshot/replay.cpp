@@ -13,6 +13,7 @@
 
 #include "codec/wav.h"
 #include "tools/earshot/command.h"
+#include "tools/earshot/replay_live.h"
 #include "tools/earshot/replay_text.h"
 #include "tools/replay/outputs.h"
 #include "tools/replay/profile.h"
@@ -40,7 +41,8 @@ struct Options {
   listen::QualityOptions quality;
   bool only_packets = false;
 
-  bool is_virtual = true;
+  bool is_virtual = false, is_live = false;
+  LiveOptions live;
   std::string json, verdicts, csv;
   std::vector<std::string> diff;
   DiffOptions diff_options;
@@ -209,17 +211,31 @@ Result<void> write_file(const std::string& path, const Write& write) {
   return {};
 }
 
+Json live_json(const LiveResult& live) {
+  Json streams = Json::array();
+  for (const LiveStream& s : live.streams) {
+    streams.push_back({{"ssrc", s.ssrc.value}, {"relay_ssrc", s.relay_ssrc.value}});
+  }
+  return {{"streams", streams},
+          {"has_recording", live.has_recording},
+          {"verdicts_reproduced", live.reproduced},
+          {"verdicts_different", live.different}};
+}
+
+// `live`: nullptr for a replay in virtual time.
 Result<void> write_outputs(const Options& o, const Trace& trace,
-                           const std::vector<RunResult>& results) {
+                           const std::vector<RunResult>& results, const LiveResult* live) {
   auto json = write_file(o.json, [&](std::FILE* file) -> Result<void> {
-    const std::string text =
-        to_json(trace, results, {o.seed, o.profile, o.uplink, o.downlink}).dump(2) + "\n";
+    Json value = to_json(trace, results, {o.seed, o.profile, o.uplink, o.downlink});
+    if (live != nullptr) value["live"] = live_json(*live);
+    const std::string text = value.dump(2) + "\n";
     std::fwrite(text.data(), 1, text.size(), file);
     return std::ferror(file) == 0 ? Result<void>{} : Error{"cannot write the JSON"};
   });
   if (!json.ok()) return json;
-  return write_file(o.verdicts,
-                    [&](std::FILE* file) { return write_verdicts(trace, results.front(), file); });
+  return write_file(o.verdicts, [&](std::FILE* file) {
+    return write_verdicts(trace, live != nullptr ? live->verdicts : results.front().verdicts, file);
+  });
 }
 
 int run_diff(const Options& o) {
@@ -236,28 +252,90 @@ int run_diff(const Options& o) {
   return result.value().is_worse ? exit_failed : exit_ok;
 }
 
+// Everything but the input.
+struct Setup {
+  std::vector<Policy> policies;
+  RunOptions run;
+};
+
+Result<Setup> set_up(const Options& o) {
+  auto policies = policies_of(o);
+  if (!policies) return policies.error();
+  auto listeners = parse_listeners(o.listeners);
+  if (!listeners) return Error{"--listeners: " + listeners.error().text};
+  auto network = network_of(o);
+  if (!network) return network.error();
+  Setup setup;
+  setup.policies = std::move(policies.value());
+  setup.run.listeners = std::move(listeners.value());
+  setup.run.uplink = network.value().uplink;
+  setup.run.downlink = network.value().downlink;
+  setup.run.seed = o.seed;
+  setup.run.quality = o.quality;
+  setup.run.quality.counts_waiting = !o.only_packets;
+  setup.run.keeps_verdicts = !o.verdicts.empty();
+  if (setup.policies.size() > 1 && !o.verdicts.empty()) {
+    return Error{"--verdicts is about one policy, and --compare names several"};
+  }
+  return setup;
+}
+
+Result<void> check_live(const Options& o, const Setup& setup) {
+  if (o.is_virtual) return Error{"--virtual or --live, not both"};
+  if (o.live.endpoint.empty()) return Error{"--live needs --endpoint HOST:PORT"};
+  if (o.live.token_file.empty() == o.live.state.empty()) {
+    return Error{"--live needs --state DIR or --token-file FILE"};
+  }
+  if (o.live.ca.empty() && o.live.state.empty()) return Error{"--live needs --ca FILE"};
+  const Policy& policy = setup.policies.front();
+  if (setup.policies.size() > 1 || policy.kind != Policy::Kind::late) {
+    return Error{"--live has the relay's own policy: --late-ms-max, not --compare"};
+  }
+  if (!o.verdicts.empty() && o.live.api.empty()) {
+    return Error{"--verdicts of a --live replay come from the relay's recorder: give --api URL"};
+  }
+  return {};
+}
+
+void show(const Options& o, const std::string& text) {
+  const bool is_taken = o.json == "-" || o.verdicts == "-" || o.csv == "-";
+  std::fputs(text.c_str(), is_taken ? stderr : stdout);
+}
+
+int replay_live(Options& o, const Trace& trace, Setup setup) {
+  if (o.live.ca.empty()) o.live.ca = o.live.state + "/ca.pem";
+  setup.run.policy = setup.policies.front();
+  LiveResult live;
+  std::optional<LiveFailure> failure;
+  {
+    Progress progress;
+    setup.run.on_progress = [&](double share) { progress.show("live", share); };
+    failure = run_live(trace, setup.run, o.live, live);
+  }
+  if (failure) {
+    fail(failure->text);
+    return failure->exit_code;
+  }
+  const std::vector<RunResult> results{std::move(live.result)};
+  if (auto written = write_outputs(o, trace, results, &live); !written) {
+    return fail(written.error().text);
+  }
+  show(o, replay_text(live.trace, results));
+  if (!live.has_recording) return exit_ok;
+  show(o, "verdicts of the relay that the policy came to again: " +
+              std::to_string(live.reproduced) + ", not: " + std::to_string(live.different) + "\n");
+  return live.different == 0 ? exit_ok : exit_failed;
+}
+
 int run_replay(Options& o) {
   if (!o.diff.empty()) return run_diff(o);
   if (o.input.empty() == (o.synth == 0)) return refuse("give a file, or --synth");
   if (auto prepared = prepare(o); !prepared) return refuse(prepared.error().text);
-  const auto policies = policies_of(o);
-  if (!policies.ok()) return refuse(policies.error().text);
-  if (!o.verdicts.empty() && policies.value().size() > 1) {
-    return refuse("--verdicts is about one policy, and --compare names several");
+  auto setup = set_up(o);
+  if (!setup) return refuse(setup.error().text);
+  if (o.is_live) {
+    if (auto checked = check_live(o, setup.value()); !checked) return refuse(checked.error().text);
   }
-  RunOptions run_options;
-  auto listeners = parse_listeners(o.listeners);
-  if (!listeners) return refuse("--listeners: " + listeners.error().text);
-  run_options.listeners = std::move(listeners.value());
-  const auto network = network_of(o);
-  if (!network.ok()) return refuse(network.error().text);
-  run_options.uplink = network.value().uplink;
-  run_options.downlink = network.value().downlink;
-  run_options.seed = o.seed;
-  run_options.quality = o.quality;
-  run_options.quality.counts_waiting = !o.only_packets;
-  run_options.keeps_verdicts = !o.verdicts.empty();
-
   const auto trace = trace_of(o);
   if (!trace.ok()) return fail(trace.error().text);
   if (auto written =
@@ -265,13 +343,13 @@ int run_replay(Options& o) {
       !written) {
     return fail(written.error().text);
   }
-  const auto results = run_all(trace.value(), policies.value(), run_options);
+  if (o.is_live) return replay_live(o, trace.value(), std::move(setup.value()));
+  const auto results = run_all(trace.value(), setup.value().policies, setup.value().run);
   if (!results.ok()) return fail(results.error().text);
-  if (auto written = write_outputs(o, trace.value(), results.value()); !written) {
+  if (auto written = write_outputs(o, trace.value(), results.value(), nullptr); !written) {
     return fail(written.error().text);
   }
-  const bool is_taken = o.json == "-" || o.verdicts == "-" || o.csv == "-";
-  std::fputs(replay_text(trace.value(), results.value()).c_str(), is_taken ? stderr : stdout);
+  show(o, replay_text(trace.value(), results.value()));
   return exit_ok;
 }
 
@@ -335,6 +413,21 @@ void add_outputs(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
+void add_live(CLI::App& app, Options& o) {
+  app.add_flag("--live", o.is_live, "Through a real relay, with real participants, in real time");
+  app.add_option("--endpoint", o.live.endpoint, "--live: the node's voice gateway, HOST:PORT");
+  app.add_option("--ca", o.live.ca, "--live: its authority (default: STATE/ca.pem)");
+  app.add_option("--state", o.live.state, "--live: a node's state folder, to sign tokens with");
+  app.add_option("--token-file", o.live.token_file,
+                 "--live: join tokens, one a line, streams first, then listeners");
+  app.add_option("--cluster", o.live.cluster, "--live: the node's cluster.name")
+      ->capture_default_str();
+  app.add_option("--api", o.live.api,
+                 "--live: the node's API; its recorder tells the verdict on each packet");
+  app.add_option("--api-key-file", o.live.api_key_file, "--live: (default: STATE/api-key)");
+  app.add_option("--recording", o.live.recording, "--live: keep the recorder's dump here");
+}
+
 }  // namespace
 
 Command make_replay_command(CLI::App& parent) {
@@ -345,6 +438,7 @@ Command make_replay_command(CLI::App& parent) {
   add_network(*app, *options);
   add_judgement(*app, *options);
   add_outputs(*app, *options);
+  add_live(*app, *options);
   return {app, [options] { return run_replay(*options); }};
 }
 

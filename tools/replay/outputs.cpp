@@ -199,11 +199,11 @@ Json to_json(const Trace& trace, std::span<const RunResult> results, const RunDe
           {"policies", policies}};
 }
 
-Result<void> write_verdicts(const Trace& trace, const RunResult& result, std::FILE* file) {
+Result<void> write_verdicts(const Trace& trace, std::span<const Judged> verdicts, std::FILE* file) {
   std::fputs("index,ssrc,seq,lateness_ms,verdict\n", file);
   for (std::size_t i = 0; i < trace.packets.size(); ++i) {
     const TracePacket& packet = trace.packets[i];
-    const Judged& judged = result.verdicts[i];
+    const Judged& judged = verdicts[i];
     std::fprintf(file, "%zu,%u,%u,", i, packet.ssrc.value, packet.sequence);
     if (judged.has_lateness) std::fprintf(file, "%.3f", judged.lateness_ticks / ticks_per_ms);
     const std::string_view verdict = name(judged.verdict);

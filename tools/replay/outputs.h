@@ -25,9 +25,9 @@ struct RunDescription {
 
 Json to_json(const Trace& trace, std::span<const RunResult> results, const RunDescription& how);
 
-// index,ssrc,seq,lateness_ms,verdict: a line for each packet of the trace. The result must have
-// kept its verdicts.
-Result<void> write_verdicts(const Trace& trace, const RunResult& result, std::FILE* file);
+// index,ssrc,seq,lateness_ms,verdict: a line for each packet of the trace, of which there are as
+// many verdicts.
+Result<void> write_verdicts(const Trace& trace, std::span<const Judged> verdicts, std::FILE* file);
 
 struct DiffOptions {
   double mos_loss_max = 0.05;

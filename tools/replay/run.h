@@ -37,6 +37,17 @@ class PlayoutSink {
                          const listen::Playout& playout) = 0;
 };
 
+// What happened where a real relay stood in the middle.
+struct LiveLog {
+  struct Reception {
+    Time at;
+    std::uint32_t listener = 0;
+    std::uint32_t packet = 0;  // index in the trace
+  };
+  std::vector<Judged> verdicts;       // for each packet of the trace
+  std::vector<Reception> receptions;  // in order of time
+};
+
 struct RunOptions {
   Policy policy;
   PathModel uplink;    // of each stream
@@ -47,6 +58,9 @@ struct RunOptions {
   bool keeps_verdicts = false;
   // Of a run with plain forwarding: what each listener would have used (RunResult::played).
   const struct RunResult* shadow = nullptr;
+  // Takes the place of uplinks and relay; the trace's times are those of sending then, and the
+  // downlinks' models come on top of what the network did.
+  const LiveLog* live = nullptr;
   PlayoutSink* sink = nullptr;
   std::function<void(double share)> on_progress;  // now and then, from 0 to 1
 };
