@@ -144,7 +144,7 @@ class Folder(unittest.TestCase):
             return list(csv.reader(file))
 
     def replay(self, *arguments, code=0):
-        result = run((EARSHOT, "replay", *arguments))
+        result = run(EARSHOT, "replay", *arguments)
         self.assertEqual(result[0], code, result)
         return result[1:]
 
@@ -257,7 +257,7 @@ def conversation(stall_every=100):
 
 class LiveTest(Folder):
     def live(self, workers):
-        node = Node(settings={"media.workers": workers, "media.late_ms_max": 200})
+        node = Node(settings={"media.workers": workers})
         self.addCleanup(node.stop)
         source = self.write_rows("in.csv", conversation())
         keys = self.write("key", node.keys["all"] + "\n")

@@ -95,7 +95,7 @@ class Session {
   const LiveOptions& live_;
   std::vector<Ssrc> streams_;
 
-  gateway::TlsContext tls_;
+  std::optional<gateway::TlsContext> tls_;
   client::Loop loop_;
   std::vector<std::unique_ptr<client::VoiceClient>> clients_;
   std::string ended_;  // somebody's session did, and why
@@ -156,7 +156,7 @@ Result<void> Session::add_client(const std::string& token, std::optional<std::si
     if (ended_.empty()) ended_ = end.text;
   };
   auto created =
-      client::VoiceClient::create(loop_.get(), tls_, std::move(options), std::move(events));
+      client::VoiceClient::create(loop_.get(), *tls_, std::move(options), std::move(events));
   if (!created) return created.error();
   clients_.push_back(std::move(created.value()));
   clients_.back()->start();
@@ -166,7 +166,7 @@ Result<void> Session::add_client(const std::string& token, std::optional<std::si
 Result<void> Session::join() {
   auto tls = gateway::TlsContext::make_client(live_.ca);
   if (!tls) return tls.error();
-  tls_ = std::move(tls.value());
+  tls_.emplace(std::move(tls.value()));
   const auto list = tokens();
   if (!list.ok()) return list.error();
   const std::size_t count = streams_.size() + options_.listeners.size();
