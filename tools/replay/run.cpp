@@ -417,6 +417,9 @@ std::vector<Ssrc> streams_of(const Trace& trace) {
 Result<RunResult> run(const Trace& trace, const RunOptions& options) {
   if (trace.packets.empty()) return Error{"there is no packet to replay"};
   if (options.listeners.empty()) return Error{"nobody listens"};
+  if (options.policy.kind == Policy::Kind::recorded && options.live == nullptr) {
+    return Error{"the policy recorded is for recordings: the input is none"};
+  }
   const std::vector<Ssrc> streams = streams_of(trace);
   const std::size_t participants = streams.size() + options.listeners.size();
   if (participants > VirtualRelay::participants_max) {
