@@ -292,12 +292,14 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel,
     }
     return DropReason::muted;
   }
-  if (!t.rate.take(now, speech_rate)) return DropReason::rate;
+  if (!options.is_unlimited && !t.rate.take(now, speech_rate)) return DropReason::rate;
   if (t.stream.is_duplicate(header.sequence, header.timestamp)) return DropReason::duplicate;
   t.stream.on_packet(packet.arrival_ticks, header.sequence, header.timestamp);
   publish_stream(slot);
-  if (!channels.take_floor(channel, slot.value, record.grants.priority, now))
+  if (!options.is_unlimited &&
+      !channels.take_floor(channel, slot.value, record.grants.priority, now)) {
     return DropReason::speakers;
+  }
   if (SlotStats* s = transports.stats(slot)) {
     set(s->active_since_ns, static_cast<std::uint64_t>(channels.floor_since(slot.value).ns));
   }

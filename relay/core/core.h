@@ -37,7 +37,8 @@ struct CoreOptions {
   UnprovenAddresses* unproven = nullptr;  // shared by all workers of this node; nullptr: its own
   bool loopback_only = false;             // drop what was sent to a non-loopback local address
   Duration stale_max;                     // RTP that waited longer is dropped unopened; 0: never
-  FlightRecorder* recorder = nullptr;     // of this worker, with as many slots; nullptr: off
+  bool is_unlimited = false;  // no bound on rates and speakers: for replays of what was recorded
+  FlightRecorder* recorder = nullptr;  // of this worker, with as many slots; nullptr: off
 };
 
 class Core {
