@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,9 @@ struct RunOptions {
   // Of a run with plain forwarding: what each listener would have used (RunResult::played).
   const struct RunResult* shadow = nullptr;
   PlayoutSink* sink = nullptr;
+  // What listeners get of a packet, by its index in the trace, instead of Trace::payload(): a voice
+  // that stands in for what is encrypted. Null: the trace's. Must not depend on the run.
+  std::function<std::span<const std::uint8_t>(std::size_t packet)> payload_of;
   std::function<void(double share)> on_progress;  // now and then, from 0 to 1
 };
 
@@ -65,6 +69,8 @@ struct HeardStream {
   std::vector<listen::LevelSample> levels;
   listen::BufferCounters buffer;
   std::vector<bool> played;  // by the order of sending, duplicates not counted
+  // How many runs of missing packets there were, of one packet, of two, and so on.
+  std::vector<std::uint64_t> missing_runs;
 };
 
 struct ListenerResult {
