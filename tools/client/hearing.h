@@ -15,10 +15,10 @@
 #include "relay/base/time.h"
 #include "tools/client/jitter_buffer.h"
 #include "tools/client/level_meter.h"
-#include "tools/client/limiter.h"
 #include "tools/client/recorder.h"
 #include "tools/client/spectrum.h"
 #include "tools/client/statistics.h"
+#include "tools/listen/limiter.h"
 
 namespace earshot::client {
 
@@ -120,7 +120,7 @@ class Hearing {
   std::map<Ssrc, std::string> users_;
   std::uint64_t tick_ = 0;
   std::vector<std::int32_t> sum_;
-  Limiter limiter_;
+  listen::Limiter limiter_;
   std::vector<std::int16_t> mixed_;
 };
 
