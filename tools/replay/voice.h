@@ -44,7 +44,7 @@ class StandInVoice {
   // stream can be read. Valid until the next call. Empty if it is a duplicate, or if later ones of
   // its stream were asked for long before (more than `packets_kept` of them).
   std::span<const std::uint8_t> payload(std::size_t packet);
-  // Of all streams whether they use their own.
+  // For at least one stream.
   bool is_used() const { return is_used_; }
 
   static constexpr std::size_t packets_kept = 8'192;
@@ -53,6 +53,7 @@ class StandInVoice {
   struct Speaker;
 
   void list_packets();
+  std::uint16_t usual_length(const Speaker& speaker) const;
   void encode_next(Speaker& speaker);
 
   const Trace& trace_;
