@@ -18,6 +18,13 @@ struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
 
   auto operator<=>(const IpAddress&) const = default;
+  // Two words: every packet's source is compared.
+  bool operator==(const IpAddress& other) const {
+    std::array<std::uint64_t, 2> a, b;
+    std::memcpy(a.data(), bytes.data(), sizeof a);
+    std::memcpy(b.data(), other.bytes.data(), sizeof b);
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+  }
   bool is_v4() const;             // v4-mapped
   bool is_loopback() const;       // 127.0.0.0/8 or ::1
   bool is_unspecified() const;    // 0.0.0.0 or ::

@@ -40,6 +40,25 @@ std::uint16_t late_ms_max(const Grants& grants, const Channel& channel) {
   return is_granted ? grants.late_ms_max : channel.late_ms_max;
 }
 
+flight::Packet to_record(const Arrived& a, DropReason reason, bool was_fresh) {
+  return {a.arrival,
+          a.header.ssrc,
+          a.header.timestamp,
+          a.header.sequence,
+          a.late_ms_max,
+          flight::size_class(a.frame_size),
+          reason,
+          was_fresh};
+}
+
+// The late step, of a packet that all others let pass.
+DropReason judge(const Arrived& a, LatenessState& state) {
+  const LatenessInput input{a.arrival_ticks, a.header.sequence, a.header.timestamp,
+                            a.frame_size <= 3};
+  return lateness(state, input, a.late_ms_max).verdict == LatenessVerdict::keep ? DropReason::none
+                                                                                : DropReason::late;
+}
+
 bool is_silence(std::span<const std::uint8_t> frame) {
   return std::equal(frame.begin(), frame.end(), silence_frame.begin(), silence_frame.end());
 }
@@ -168,7 +187,7 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
   if (!header) return DropReason::malformed;
   if (!is_own(header->ssrc)) return hand_over(header->ssrc, in, is_handed_over, out);
   const SlotIndex slot = header->ssrc.slot();
-  if (is_stale(now, in.arrival)) return drop_stale(slot, in);
+  if (is_stale(now, in.arrival)) return drop_stale(now, in, *header);
   if (const DropReason reason = may_open(now, slot, in); reason != DropReason::none) return reason;
 
   const OpenedDatagram opened = transports.open(slot, *header, in.bytes);
@@ -185,7 +204,18 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
 
   Channel* channel = channels.find(record.channel);
   RELAY_CHECK(channel != nullptr);
-  const DropReason reason = may_speak(now, slot, *channel, in, *header, opened.frame);
+  const Arrived arrived{in.arrival, rtp_ticks(in.arrival), *header, opened.frame.size(),
+                        late_ms_max(record.grants, *channel)};
+  DropReason reason = may_speak(now, slot, *channel, arrived);
+  bool was_fresh = false;
+  if (reason == DropReason::none) {
+    LatenessState& state = transports[slot].lateness;
+    was_fresh = !state.has_begun;
+    if (options.recorder != nullptr) options.recorder->before_verdict(slot, header->ssrc, state);
+    reason = judge(arrived, state);
+  }
+  if (options.recorder != nullptr)
+    options.recorder->on_packet(now, to_record(arrived, reason, was_fresh));
   if (reason != DropReason::none) {
     count_drop(slot, reason);
     return reason;
@@ -201,10 +231,23 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
 }
 
 // The address is all that says whose it is: nothing was opened.
-DropReason Core::State::drop_stale(SlotIndex slot, const Datagram& in) {
-  if (transports.contains(slot) && transports.record(slot).is_open() &&
-      transports.record(slot).remote == in.remote) {
-    count_drop(slot, DropReason::stale);
+DropReason Core::State::drop_stale(Time now, const Datagram& in, const wire::RtpHeader& header) {
+  const SlotIndex slot = header.ssrc.slot();
+  if (!transports.contains(slot) || !transports.record(slot).is_open() ||
+      transports.record(slot).remote != in.remote) {
+    return DropReason::stale;
+  }
+  count_drop(slot, DropReason::stale);
+  if (options.recorder != nullptr && header.payload_type == wire::opus_payload_type) {
+    const SessionRecord& session = transports.record(slot);
+    const Channel* channel = channels.find(session.channel);
+    RELAY_CHECK(channel != nullptr);
+    const std::size_t overhead =
+        header.clear_size + header.extension_size + crypto::tag_size + crypto::counter_size;
+    const std::size_t frame_size = in.bytes.size() - std::min(in.bytes.size(), overhead);
+    const Arrived arrived{in.arrival, rtp_ticks(in.arrival), header, frame_size,
+                          late_ms_max(session.grants, *channel)};
+    options.recorder->on_packet(now, to_record(arrived, DropReason::stale, false));
   }
   return DropReason::stale;
 }
@@ -233,10 +276,10 @@ DropReason Core::State::may_open(Time now, SlotIndex slot, const Datagram& in) {
   return may_open ? DropReason::none : DropReason::foreign_budget;
 }
 
-// After authentication: grant, mute, rate, duplicate, floor, lateness.
-DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
-                                  const wire::RtpHeader& header,
-                                  std::span<const std::uint8_t> frame) {
+// After authentication: grant, mute, rate, duplicate, floor.
+DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel,
+                                  const Arrived& packet) {
+  const wire::RtpHeader& header = packet.header;
   const SessionRecord& record = transports.record(slot);
   Transport& t = transports[slot];
   if (!record.grants.speak) return DropReason::not_allowed;
@@ -244,14 +287,14 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
   const bool is_behind_silence = is_in_silence(t, header.sequence);
   if (record.is_muted || is_behind_silence) {
     if (!t.stream.is_duplicate(header.sequence, header.timestamp)) {
-      t.stream.on_packet(in.arrival, header.sequence, header.timestamp);
+      t.stream.on_packet(packet.arrival_ticks, header.sequence, header.timestamp);
       publish_stream(slot);
     }
     return DropReason::muted;
   }
   if (!options.is_unlimited && !t.rate.take(now, speech_rate)) return DropReason::rate;
   if (t.stream.is_duplicate(header.sequence, header.timestamp)) return DropReason::duplicate;
-  t.stream.on_packet(in.arrival, header.sequence, header.timestamp);
+  t.stream.on_packet(packet.arrival_ticks, header.sequence, header.timestamp);
   publish_stream(slot);
   if (!options.is_unlimited &&
       !channels.take_floor(channel, slot.value, record.grants.priority, now)) {
@@ -260,12 +303,7 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
   if (SlotStats* s = transports.stats(slot)) {
     set(s->active_since_ns, static_cast<std::uint64_t>(channels.floor_since(slot.value).ns));
   }
-  const LatenessInput input{rtp_ticks(in.arrival), header.sequence, header.timestamp,
-                            frame.size() <= 3};
-  return lateness(t.lateness, input, late_ms_max(record.grants, channel)).verdict ==
-                 LatenessVerdict::keep
-             ? DropReason::none
-             : DropReason::late;
+  return DropReason::none;
 }
 
 void Core::State::publish_stream(SlotIndex slot) {

@@ -19,6 +19,8 @@
 
 namespace earshot {
 
+class FlightRecorder;
+
 struct CoreOptions {
   NodeId node;
   WorkerIndex worker;
@@ -36,6 +38,7 @@ struct CoreOptions {
   bool loopback_only = false;             // drop what was sent to a non-loopback local address
   Duration stale_max;                     // RTP that waited longer is dropped unopened; 0: never
   bool is_unlimited = false;  // no bound on rates and speakers: for replays of what was recorded
+  FlightRecorder* recorder = nullptr;  // of this worker, with as many slots; nullptr: off
 };
 
 class Core {

@@ -11,6 +11,7 @@
 #include "relay/core/budget.h"
 #include "relay/core/channel.h"
 #include "relay/core/core.h"
+#include "relay/core/flight_recorder.h"
 #include "relay/core/transport.h"
 #include "relay/wire/rtp.h"
 
@@ -43,6 +44,15 @@ struct Tracked {
   Generation generation;
 };
 
+// An authenticated packet, as the steps behind that look at it.
+struct Arrived {
+  Time arrival;
+  std::int64_t arrival_ticks;
+  const wire::RtpHeader& header;
+  std::size_t frame_size;
+  std::uint16_t late_ms_max;  // in force for it
+};
+
 struct Core::State {
   State(const CoreOptions& o, std::span<SlotStats* const> s);
 
@@ -55,12 +65,11 @@ struct Core::State {
   bool is_stale(Time now, Time arrival) const {
     return options.stale_max.ns > 0 && now - arrival > options.stale_max;
   }
-  DropReason drop_stale(SlotIndex slot, const Datagram& in);
+  DropReason drop_stale(Time now, const Datagram& in, const wire::RtpHeader& header);
   // In the slot's own statistics; the worker's counters are the caller's.
   void count_drop(SlotIndex slot, DropReason reason);
   DropReason may_open(Time now, SlotIndex slot, const Datagram& in);
-  DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
-                       const wire::RtpHeader& header, std::span<const std::uint8_t> frame);
+  DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Arrived& packet);
   void publish_stream(SlotIndex slot);
   void forward(Time now, Channel& channel, const OpenedPacket& packet, Outbox& out);
   DropReason on_forwarded(Time now, const OpenedPacket& in, Outbox& out);

@@ -25,11 +25,12 @@ void Stream::remember(std::uint16_t sequence, std::uint32_t timestamp) {
   timestamps_[at] = timestamp;
 }
 
-void Stream::on_packet(Time arrival, std::uint16_t sequence, std::uint32_t timestamp) {
+void Stream::on_packet(std::int64_t arrival_ticks, std::uint16_t sequence,
+                       std::uint32_t timestamp) {
   remember(sequence, timestamp);
   const auto step = static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(highest_));
   const auto transit =
-      static_cast<std::int32_t>(static_cast<std::uint32_t>(rtp_ticks(arrival)) - timestamp);
+      static_cast<std::int32_t>(static_cast<std::uint32_t>(arrival_ticks) - timestamp);
   if (!has_packets() || step > dropout_max || step < -misorder_max) {
     restart(sequence, timestamp);
   } else {

@@ -15,8 +15,11 @@ class Stream {
   // Same sequence and same time stamp within the last 128 packets.
   bool is_duplicate(std::uint16_t sequence, std::uint32_t timestamp) const;
 
-  // Notes a packet that is no duplicate.
-  void on_packet(Time arrival, std::uint16_t sequence, std::uint32_t timestamp);
+  // Notes a packet that is no duplicate. `arrival_ticks` as rtp_ticks() has it.
+  void on_packet(std::int64_t arrival_ticks, std::uint16_t sequence, std::uint32_t timestamp);
+  void on_packet(Time arrival, std::uint16_t sequence, std::uint32_t timestamp) {
+    on_packet(rtp_ticks(arrival), sequence, timestamp);
+  }
 
   bool has_packets() const { return received_ > 0; }
   std::uint64_t received() const { return received_; }

@@ -12,8 +12,14 @@ constexpr std::size_t unrecorded_slots_max = 250;
 
 }  // namespace
 
-Hearing::Stream::Stream(const HearingOptions& options)
-    : buffer(options.jitter_buffer), meter(options.finds_tones) {}
+Hearing::Player::Player(const HearingOptions& options) : pcm(frame_samples) {
+  listen::BufferOptions buffer_options;
+  buffer_options.delay_min = options.delay_min;
+  buffer_options.delay_max = options.delay_max;
+  buffer = listen::make_jitter_buffer(buffer_options);
+}
+
+Hearing::Stream::Stream(const HearingOptions& options) : meter(options.finds_tones) {}
 
 Hearing::Stream& Hearing::stream(Ssrc ssrc) {
   auto& entry = streams_[ssrc];
@@ -35,8 +41,14 @@ void Hearing::on_packet(Time arrival, Ssrc ssrc, std::uint16_t sequence, std::ui
     if (sent) target.latency.add(arrival - *sent);
   }
   if (!options_.decodes) return;
-  const auto inserted = target.buffer.insert(arrival, sequence, timestamp, frame);
-  if (inserted == JitterBuffer::Verdict::late) ++target.late;
+  if (!target.player) target.player = std::make_unique<Player>(options_);
+  Player& player = *target.player;
+  listen::Packet packet;
+  packet.arrival = arrival;
+  packet.sequence = sequence;
+  packet.timestamp = timestamp;
+  packet.payload = frame;
+  player.renderer.store(player.buffer->insert(packet), frame);
 }
 
 void Hearing::on_user(Ssrc ssrc, const std::string& user_id) {
@@ -54,40 +66,30 @@ void Hearing::on_user_left(const std::string& user_id) {
   }
 }
 
-// Empty only if the frame is no Opus.
-std::vector<std::int16_t> Hearing::render(Stream& stream, const JitterBuffer::Playout& playout) {
-  if (!stream.decoder) stream.decoder.emplace();
-  if (playout.kind == JitterBuffer::Kind::frame) {
-    auto pcm = stream.decoder->decode(playout.frame);
-    ++(pcm.empty() ? stream.undecodable : stream.heard);
-    stream.meter.add(pcm);
-    if (!pcm.empty()) stream.packet_samples = static_cast<int>(pcm.size());
-    return pcm;
+// What the renderer has just decoded, counted and measured.
+Hearing::RecordedSlot Hearing::decoded_slot(Stream& stream) {
+  const Player& player = *stream.player;
+  RecordedSlot slot{tick_, player.pcm, {}};
+  for (const listen::DecodedPacket& packet : player.renderer.decoded()) {
+    ++stream.heard;
+    stream.meter.add(packet.pcm);
+    if (options_.recorder == nullptr) continue;
+    const auto payload = player.renderer.payload(packet.segment);
+    slot.packets.emplace_back(payload.begin(), payload.end());
   }
-  ++stream.concealed;
-  return stream.decoder->conceal(stream.packet_samples);
+  return slot;
 }
 
 void Hearing::play(Ssrc ssrc, Stream& stream, Time now) {
-  RecordedSlot slot{tick_, {}, {}};
-  // Most clients send 20 ms a packet; of shorter ones several fill the slot.
-  while (stream.decoded.size() < frame_samples) {
-    JitterBuffer::Playout playout = stream.buffer.pop(now);
-    if (playout.kind == JitterBuffer::Kind::idle) break;
-    auto pcm = render(stream, playout);
-    if (playout.kind == JitterBuffer::Kind::frame && !pcm.empty()) {
-      slot.packets.push_back(std::move(playout.frame));
-    }
-    if (pcm.empty()) pcm = render(stream, {JitterBuffer::Kind::missing, {}});
-    stream.decoded.insert(stream.decoded.end(), pcm.begin(), pcm.end());
-  }
-  if (stream.decoded.empty()) return stream.level_meter.add({});
-  stream.decoded.resize(std::max(stream.decoded.size(), frame_samples));
-  const auto end = stream.decoded.begin() + static_cast<std::ptrdiff_t>(frame_samples);
-  slot.pcm.assign(stream.decoded.begin(), end);
-  stream.decoded.erase(stream.decoded.begin(), end);
-  for (std::size_t i = 0; i < frame_samples; ++i) sum_[i] += slot.pcm[i];
-  stream.level_meter.add(slot.pcm);
+  if (!stream.player) return stream.level_meter.add({});
+  Player& player = *stream.player;
+  player.buffer->play(now, player.playout);
+  const bool is_active = player.renderer.render(player.playout, player.pcm);
+  // Behind the last frame the sound still goes down to silence.
+  for (std::size_t i = 0; i < frame_samples; ++i) sum_[i] += player.pcm[i];
+  if (!is_active) return stream.level_meter.add({});
+  stream.level_meter.add(player.pcm);
+  RecordedSlot slot = decoded_slot(stream);
   if (options_.recorder == nullptr) return;
   stream.unrecorded.push_back(std::move(slot));
   const bool waits = stream.user_id.empty() && stream.unrecorded.size() < unrecorded_slots_max;
@@ -115,11 +117,12 @@ std::span<const std::int16_t> Hearing::tick(Time now) {
 
 void Hearing::finish(Time now) {
   if (!options_.decodes) return;
-  // Longer than the deepest buffer.
-  constexpr int ticks_max = 150;
+  // Longer than the deepest buffer: 256 packets of 20 ms.
+  constexpr int ticks_max = 300;
   for (int i = 0; i < ticks_max; ++i) {
     const bool is_empty = std::all_of(streams_.begin(), streams_.end(), [](const auto& entry) {
-      return entry.second->buffer.size() == 0 && entry.second->decoded.empty();
+      const auto& player = entry.second->player;
+      return !player || (player->buffer->packets() == 0 && player->renderer.pending() == 0);
     });
     if (is_empty) break;
     now = now + milliseconds(20);
@@ -130,6 +133,17 @@ void Hearing::finish(Time now) {
   options_.recorder->finish();
 }
 
+void Hearing::describe(const Player& player, SpeakerReport& report) {
+  const listen::BufferCounters& counters = player.buffer->counters();
+  report.late = counters.late;
+  report.skipped =
+      counters.samples_taken_out / frame_samples + counters.silence_skipped + counters.overflowed;
+  report.undecodable = player.renderer.undecodable();
+  report.concealed = counters.samples_concealed / frame_samples + report.undecodable;
+  report.restored = counters.fec;
+  report.playout_delay = player.buffer->target();
+}
+
 SpeakerReport Hearing::describe(Ssrc ssrc, const Stream& stream, bool decodes) {
   SpeakerReport report;
   report.ssrc = ssrc;
@@ -138,14 +152,10 @@ SpeakerReport Hearing::describe(Ssrc ssrc, const Stream& stream, bool decodes) {
   report.received = stream.statistics.received();
   report.heard = decodes ? stream.heard : report.received;
   report.lost = stream.statistics.lost();
-  report.late = stream.late;
   report.duplicates = stream.statistics.duplicates();
   report.reordered = stream.statistics.reordered();
-  report.skipped = stream.buffer.skipped();
-  report.concealed = stream.concealed;
-  report.undecodable = stream.undecodable;
   report.jitter = stream.statistics.jitter();
-  report.playout_delay = stream.buffer.target_delay();
+  if (stream.player) describe(*stream.player, report);
   report.level = stream.meter.level();
   report.recent_level = stream.meter.recent_level();
   report.audible = stream.meter.audible_frames();

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,12 +12,13 @@
 #include "codec/opus.h"
 #include "relay/base/ids.h"
 #include "relay/base/time.h"
-#include "tools/client/jitter_buffer.h"
 #include "tools/client/level_meter.h"
 #include "tools/client/recorder.h"
 #include "tools/client/spectrum.h"
 #include "tools/client/statistics.h"
+#include "tools/listen/buffer.h"
 #include "tools/listen/limiter.h"
+#include "tools/listen/renderer.h"
 
 namespace earshot::client {
 
@@ -26,7 +26,9 @@ struct HearingOptions {
   // Without decoding only packets are counted: for hundreds of listeners in one process.
   bool decodes = true;
   bool finds_tones = false;
-  JitterBufferOptions jitter_buffer;
+  // The delay follows the network's jitter between these.
+  Duration delay_min = milliseconds(20);
+  Duration delay_max = milliseconds(200);
   // Both may be null; they must outlive the hearing.
   Recorder* recorder = nullptr;
   const LatencyBook* latency_book = nullptr;
@@ -42,8 +44,9 @@ struct SpeakerReport {
   std::uint64_t late = 0;      // came after their turn
   std::uint64_t duplicates = 0;
   std::uint64_t reordered = 0;
-  std::uint64_t skipped = 0;    // not played, to shorten the delay
-  std::uint64_t concealed = 0;  // frames made up by the decoder
+  std::uint64_t skipped = 0;    // frames' worth left out or played faster, to shorten the delay
+  std::uint64_t concealed = 0;  // frames' worth made up by the decoder
+  std::uint64_t restored = 0;   // lost frames that were played from in-band FEC
   std::uint64_t undecodable = 0;
   Duration jitter;
   Duration playout_delay;
@@ -87,32 +90,35 @@ class Hearing {
     std::vector<std::int16_t> pcm;
     std::vector<std::vector<std::uint8_t>> packets;
   };
+  // Decoding needs memory: only who decodes has it.
+  struct Player {
+    explicit Player(const HearingOptions& options);
+
+    std::unique_ptr<listen::JitterBuffer> buffer;
+    listen::Renderer renderer;
+    listen::Playout playout;
+    std::vector<std::int16_t> pcm;  // 20 ms
+  };
   struct Stream {
     explicit Stream(const HearingOptions& options);
 
     std::string user_id;
     bool is_present = true;
     StreamStatistics statistics;
-    JitterBuffer buffer;
-    std::optional<codec::Decoder> decoder;  // made by the first frame
+    std::unique_ptr<Player> player;  // made by the first packet, if at all
     ToneMeter meter;
     LevelMeter level_meter;
     LatencyHistogram latency;
-    // Decoded and not played yet: of packets longer than 20 ms.
-    std::vector<std::int16_t> decoded;
-    int packet_samples = codec::frame_samples_20ms;  // of the last packet
     // What was played before anybody said whose it is: it belongs into that speaker's file.
     std::vector<RecordedSlot> unrecorded;
     std::uint64_t heard = 0;
-    std::uint64_t late = 0;
-    std::uint64_t concealed = 0;
-    std::uint64_t undecodable = 0;
   };
 
   Stream& stream(Ssrc ssrc);
   void play(Ssrc ssrc, Stream& stream, Time now);
-  std::vector<std::int16_t> render(Stream& stream, const JitterBuffer::Playout& playout);
+  RecordedSlot decoded_slot(Stream& stream);
   void record(Ssrc ssrc, Stream& stream);
+  static void describe(const Player& player, SpeakerReport& report);
   static SpeakerReport describe(Ssrc ssrc, const Stream& stream, bool decodes);
 
   HearingOptions options_;

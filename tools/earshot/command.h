@@ -25,6 +25,7 @@ Command make_ctl_command(CLI::App& parent);
 Command make_demo_command(CLI::App& parent);
 Command make_key_command(CLI::App& parent);
 Command make_load_command(CLI::App& parent);
+Command make_replay_command(CLI::App& parent);
 Command make_talk_command(CLI::App& parent);
 Command make_token_command(CLI::App& parent);
 

@@ -11,9 +11,10 @@ int main(int argc, char** argv) {
   CLI::App app("Talk through an Earshot relay, and look after one.", "earshot");
   app.set_version_flag("--version", "earshot " EARSHOT_VERSION);
   app.require_subcommand(1);
-  const std::array commands{make_talk_command(app), make_token_command(app),
-                            make_demo_command(app), make_key_command(app),
-                            make_ctl_command(app),  make_load_command(app)};
+  const std::array commands{make_talk_command(app),  make_token_command(app),
+                            make_demo_command(app),  make_key_command(app),
+                            make_ctl_command(app),   make_load_command(app),
+                            make_replay_command(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -34,6 +34,7 @@ nlohmann::json describe(const client::SpeakerReport& speaker) {
           {"reordered", speaker.reordered},
           {"skipped", speaker.skipped},
           {"concealed", speaker.concealed},
+          {"restored", speaker.restored},
           {"undecodable", speaker.undecodable},
           {"audible", speaker.audible},
           {"level_dbfs", rounded(speaker.level, 0.01)},

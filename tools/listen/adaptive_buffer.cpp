@@ -141,7 +141,7 @@ void AdaptiveBuffer::rest(bool is_interruption) {
   const int samples = slot_samples - slot_.position();
   rested_ += samples;
   const bool is_told = is_interruption && rested_ <= interruption_max;
-  if (is_told) counters_.samples_interrupted += static_cast<std::uint64_t>(samples);
+  interrupted_ = is_told ? rested_ : 0;
   slot_.add({.kind = Segment::Kind::idle, .is_interruption = is_told, .samples = samples});
 }
 
@@ -194,7 +194,10 @@ void AdaptiveBuffer::pop_front() {
   expected_ = front.media + window_.samples_of(front);
   has_ended_ = front.is_silence;
   generated_ = 0;
+  // Only now it is certain that the speaker had not just stopped.
+  counters_.samples_interrupted += static_cast<std::uint64_t>(interrupted_);
   rested_ = 0;
+  interrupted_ = 0;
   window_.pop_front();
 }
 

@@ -42,11 +42,12 @@ class AdaptiveBuffer final : public JitterBuffer {
   DelayEstimate estimate_;
   SlotWriter slot_;
 
-  bool is_resting_ = true;      // until enough is there to begin
-  bool has_ended_ = true;       // the speaker has come to an end
-  std::int64_t rested_ = 0;     // in the middle of speech
-  std::int64_t expected_ = 0;   // media time behind what was played last
-  std::int64_t generated_ = 0;  // samples made up since then
+  bool is_resting_ = true;        // until enough is there to begin
+  bool has_ended_ = true;         // the speaker has come to an end
+  std::int64_t rested_ = 0;       // samples since anything was heard
+  std::int64_t interrupted_ = 0;  // of them in the middle of speech, as far as we know
+  std::int64_t expected_ = 0;     // media time behind what was played last
+  std::int64_t generated_ = 0;    // samples made up since then
   std::int64_t unstretched_ = 0;
 };
 

@@ -20,7 +20,7 @@ constexpr Duration slot_time = milliseconds(20);
 constexpr std::size_t silence_size_max = 3;
 
 struct Packet {
-  Time arrival;
+  Time arrival{};
   std::uint16_t sequence = 0;
   std::uint32_t timestamp = 0;
   // May be empty: a capture of encrypted audio. Is not kept.

@@ -55,12 +55,20 @@ void FixedBuffer::play(Time now, Playout& out) {
 void FixedBuffer::begin_spurt(std::int64_t now) {
   if (window_.size() == 0) return;
   const PacketWindow::Held& front = window_.front();
-  const bool is_new = !has_anchor_ || (front.starts_spurt && media_now(now) != front.media);
-  if (!is_new || now - front.arrival < delay_) return;
+  if (has_anchor_ && !is_new_spurt(now)) return;
+  if (now - front.arrival < delay_) return;
   has_anchor_ = true;
+  begun_ = front.sequence;
   anchor_ = now - front.media;
   has_ended_ = false;
   last_played_ = now;
+}
+
+// Speech that goes on without a pause behind a silence frame keeps its time.
+bool FixedBuffer::is_new_spurt(std::int64_t now) const {
+  const PacketWindow::Held& front = window_.front();
+  const bool is_pause = rested_ > 0 || front.media != media_now(now);
+  return front.starts_spurt && front.sequence != begun_ && is_pause;
 }
 
 // The first of a spurt is never late: it makes the time.
@@ -88,7 +96,7 @@ void FixedBuffer::step(std::int64_t now) {
   }
   const PacketWindow::Held& front = window_.front();
   const std::int64_t missing = front.media - media_now(now);
-  if (front.starts_spurt && missing != 0) {
+  if (is_new_spurt(now)) {
     has_ended_ = true;
     return rest();
   }
@@ -127,7 +135,7 @@ void FixedBuffer::rest() {
   const int samples = slot_samples - slot_.position();
   rested_ += samples;
   const bool is_interruption = !has_ended_ && rested_ <= interruption_max;
-  if (is_interruption) counters_.samples_interrupted += static_cast<std::uint64_t>(samples);
+  interrupted_ = is_interruption ? rested_ : 0;
   slot_.add({.kind = Segment::Kind::idle, .is_interruption = is_interruption, .samples = samples});
 }
 
@@ -136,7 +144,10 @@ void FixedBuffer::play_front(std::int64_t now) {
   ++counters_.played;
   last_played_ = now;
   generated_ = 0;
+  // Only now it is certain that the speaker had not just stopped.
+  counters_.samples_interrupted += static_cast<std::uint64_t>(interrupted_);
   rested_ = 0;
+  interrupted_ = 0;
   slot_.add({.kind = Segment::Kind::frame,
              .samples = window_.samples_of(front),
              .timestamp = front.timestamp,

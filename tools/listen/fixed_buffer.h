@@ -24,6 +24,7 @@ class FixedBuffer final : public JitterBuffer {
  private:
   std::int64_t media_now(std::int64_t now) const { return now + slot_.position() - anchor_; }
   void begin_spurt(std::int64_t now);
+  bool is_new_spurt(std::int64_t now) const;
   void discard_late(std::int64_t now);
   void step(std::int64_t now);
   void play_missing(std::int64_t missing);
@@ -39,9 +40,11 @@ class FixedBuffer final : public JitterBuffer {
 
   bool has_anchor_ = false;
   std::int64_t anchor_ = 0;  // when media time 0 is played
+  std::int64_t begun_ = -1;  // the packet that began the talk spurt
   bool has_ended_ = true;    // the speaker has come to an end
   std::int64_t generated_ = 0;
-  std::int64_t rested_ = 0;
+  std::int64_t rested_ = 0;       // samples since anything was heard
+  std::int64_t interrupted_ = 0;  // of them in the middle of speech, as far as we know
   std::int64_t last_played_ = 0;
 };
 

@@ -63,7 +63,10 @@ void NeverSkipBuffer::play(Time now, Playout& out) {
 void NeverSkipBuffer::play_front() {
   const Held& front = held_[first_];
   ++counters_.played;
+  // Only now it is certain that the speaker had not just stopped.
+  counters_.samples_interrupted += static_cast<std::uint64_t>(interrupted_);
   waited_ = 0;
+  interrupted_ = 0;
   has_ended_ = front.is_silence;
   queued_ -= front.samples;
   slot_.add({.kind = Segment::Kind::frame,
@@ -79,7 +82,7 @@ void NeverSkipBuffer::wait() {
   const int samples = slot_samples - slot_.position();
   waited_ += samples;
   const bool is_interruption = !has_ended_ && waited_ <= interruption_max;
-  if (is_interruption) counters_.samples_interrupted += static_cast<std::uint64_t>(samples);
+  interrupted_ = is_interruption ? waited_ : 0;
   slot_.add({.kind = Segment::Kind::idle, .is_interruption = is_interruption, .samples = samples});
 }
 

@@ -45,7 +45,8 @@ class NeverSkipBuffer final : public JitterBuffer {
   SlotWriter slot_;
   bool is_waiting_ = true;
   bool has_ended_ = true;
-  std::int64_t waited_ = 0;
+  std::int64_t waited_ = 0;       // samples since anything was heard
+  std::int64_t interrupted_ = 0;  // of them in the middle of speech, as far as we know
 
   bool has_packet_ = false;
   std::uint16_t sequence_ = 0;

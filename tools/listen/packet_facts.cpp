@@ -10,7 +10,8 @@ namespace {
 constexpr int samples_min = 120;
 constexpr int samples_max = 5'760;
 
-// Only what the table of contents says (RFC 6716 s3.1): enough for the duration, and cheap.
+// Only what the table of contents says (RFC 6716 s3.1): enough for the duration, and cheap. 0:
+// it is no Opus.
 int samples_of(std::span<const std::uint8_t> payload) {
   const int config = payload[0] >> 3;
   int frame = 120 << (config % 4);
@@ -19,7 +20,8 @@ int samples_of(std::span<const std::uint8_t> payload) {
   int count = 1;
   if ((payload[0] & 0x03) != 0) count = 2;
   if ((payload[0] & 0x03) == 3) count = payload.size() > 1 ? payload[1] & 0x3F : 1;
-  return std::clamp(frame * count, samples_min, samples_max);
+  const int samples = frame * count;
+  return samples >= samples_min && samples <= samples_max ? samples : 0;
 }
 
 }  // namespace

@@ -6,9 +6,8 @@
 namespace earshot::listen {
 namespace {
 
-// Five and a half hours of windows of one second: whoever plays for longer than anybody spoke is
-// not followed there.
-constexpr std::size_t windows_ahead_max = 20'000;
+// Whoever plays so long after the last packet was sent is not followed there.
+constexpr std::size_t windows_ahead_max = 1'000;
 
 Duration to_duration(std::int64_t samples) {
   return Duration{samples * 62'500 / 3};
@@ -71,13 +70,14 @@ void QualityMeter::hear(Record& record, Fate fate, Time heard) {
 
 void QualityMeter::count(Time at, const Segment& segment) {
   const bool is_idle = segment.kind == Segment::Kind::idle;
-  if (is_idle && !segment.is_interruption) return;
-  samples_heard_ += segment.samples;
-  if (is_idle) samples_interrupted_ += segment.samples;
-  if (segment.kind == Segment::Kind::concealed) samples_concealed_ += segment.samples;
+  if (is_idle && !segment.is_interruption) return made_up_.clear();
   if (is_idle || segment.kind == Segment::Kind::concealed) {
-    return count_made_up(at, segment.samples);
+    made_up_.push_back({at, segment.samples, is_idle});
+    return;
   }
+  for (const MadeUp& piece : made_up_) count_made_up(piece);
+  made_up_.clear();
+  samples_heard_ += segment.samples;
   if (segment.packet >= records_.size()) return;
   Time sent = records_[segment.packet].sent;
   if (segment.kind == Segment::Kind::fec && segment.packet > 0) {
@@ -87,13 +87,15 @@ void QualityMeter::count(Time at, const Segment& segment) {
   if (is_late) samples_late_ += segment.samples;
 }
 
-void QualityMeter::count_made_up(Time at, int samples) {
+void QualityMeter::count_made_up(const MadeUp& piece) {
+  samples_heard_ += piece.samples;
+  (piece.is_silent ? samples_interrupted_ : samples_concealed_) += piece.samples;
   if (records_.empty()) return;
   // By the time at which it would have been sent, as all else in a window.
-  const std::size_t window = window_of(Time{(at - options_.path_delay).ns});
+  const std::size_t window = window_of(Time{(piece.at - options_.path_delay).ns});
   if (window > window_of(records_.back().sent) + windows_ahead_max) return;
-  if (window >= made_up_.size()) made_up_.resize(window + 1);
-  made_up_[window] += samples;
+  if (window >= made_up_per_window_.size()) made_up_per_window_.resize(window + 1);
+  made_up_per_window_[window] += piece.samples;
 }
 
 void QualityMeter::on_shadow_played(const Playout& playout) {
@@ -175,7 +177,9 @@ std::vector<QualityWindow> QualityMeter::count_windows() const {
       current = index;
       QualityWindow& window = windows.emplace_back();
       window.begin = records_.front().sent + options_.window * static_cast<std::int64_t>(index);
-      if (index < made_up_.size()) window.made_up = to_duration(made_up_[index]);
+      if (index < made_up_per_window_.size()) {
+        window.made_up = to_duration(made_up_per_window_[index]);
+      }
     }
     QualityWindow& window = windows.back();
     ++window.packets;

@@ -115,11 +115,17 @@ class QualityMeter {
     bool is_usable = false;
   };
 
+  struct MadeUp {
+    Time at;
+    int samples = 0;
+    bool is_silent = false;
+  };
+
   std::size_t window_of(Time at) const;
   bool is_missing(const Record& record) const;
   void hear(Record& record, Fate fate, Time heard);
   void count(Time at, const Segment& segment);
-  void count_made_up(Time at, int samples);
+  void count_made_up(const MadeUp& piece);
   BurstMetrics bursts() const;
   // All but the ratings.
   std::vector<QualityWindow> count_windows() const;
@@ -129,7 +135,8 @@ class QualityMeter {
   QualityOptions options_;
   std::vector<Record> records_;
   std::vector<LevelSample> levels_;
-  std::vector<std::int64_t> made_up_;  // samples per window
+  std::vector<MadeUp> made_up_;  // since the last frame: counts if another one follows
+  std::vector<std::int64_t> made_up_per_window_;  // samples
   std::int64_t samples_heard_ = 0;
   std::int64_t samples_concealed_ = 0;
   std::int64_t samples_interrupted_ = 0;

@@ -1,6 +1,7 @@
 #include "tools/listen/renderer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "relay/base/check.h"
 #include "tools/listen/stretch.h"
@@ -26,8 +27,8 @@ std::span<const std::uint8_t> Renderer::payload(const Segment& segment) const {
 
 bool Renderer::render(const Playout& playout, std::span<std::int16_t> out) {
   RELAY_CHECK(out.size() == slot_samples);
-  const bool is_going_on = !pending_.empty();
-  bool is_active = is_going_on;
+  decoded_.clear();
+  bool is_active = !pending_.empty();
   for (const Segment& segment : playout.list()) {
     is_active = is_active || segment.kind != Segment::Kind::idle;
     render_segment(segment);
@@ -45,21 +46,24 @@ void Renderer::render_segment(const Segment& segment) {
   if (segment.kind == Segment::Kind::concealed) {
     return append(decoder_.conceal(segment.samples), segment.samples);
   }
-  const auto bytes = payload(segment);
-  if (segment.kind == Segment::Kind::fec) {
-    return append(decoder_.decode_fec(bytes, segment.samples), segment.samples);
-  }
-  const int natural = segment.samples - segment.stretched;
-  decoded_ = decoder_.decode(bytes);
-  if (decoded_.empty()) {
+  if (segment.kind == Segment::Kind::frame) return render_frame(segment);
+  append(decoder_.decode_fec(payload(segment), segment.samples), segment.samples);
+}
+
+void Renderer::render_frame(const Segment& segment) {
+  auto pcm = decoder_.decode(payload(segment));
+  if (pcm.empty()) {
     ++undecodable_;
     return append(decoder_.conceal(segment.samples), segment.samples);
   }
-  if (segment.stretched == 0 || static_cast<int>(decoded_.size()) != natural) {
-    return append(decoded_, segment.samples);
+  const int planned = segment.samples - segment.stretched;
+  if (segment.stretched != 0 && static_cast<int>(pcm.size()) == planned) {
+    stretch(pcm, segment.stretched, pending_);
+    last_sample_ = pending_.back();
+  } else {
+    append(pcm, segment.samples);
   }
-  stretch(decoded_, segment.stretched, pending_);
-  last_sample_ = pending_.back();
+  decoded_.push_back({segment, std::move(pcm)});
 }
 
 // Exactly `samples`, whatever the decoder made of it.

@@ -11,6 +11,12 @@
 
 namespace earshot::listen {
 
+// A packet as the decoder gave it, before its time was stretched.
+struct DecodedPacket {
+  Segment segment;
+  std::vector<std::int16_t> pcm;
+};
+
 class Renderer {
  public:
   // After every insert() that accepted.
@@ -23,19 +29,21 @@ class Renderer {
   std::span<const std::uint8_t> payload(const Segment& segment) const;
   // Decoded and not played yet.
   std::size_t pending() const { return pending_.size(); }
-  // The last packet that render() decoded, and packets that were no Opus.
-  std::span<const std::int16_t> last_decoded() const { return decoded_; }
+  // What the last render() decoded.
+  std::span<const DecodedPacket> decoded() const { return decoded_; }
+  // Packets that were no Opus.
   std::uint64_t undecodable() const { return undecodable_; }
 
  private:
   void render_segment(const Segment& segment);
+  void render_frame(const Segment& segment);
   void append(std::span<const std::int16_t> pcm, int samples);
   void append_idle(int samples);
 
   codec::Decoder decoder_;
   std::vector<std::vector<std::uint8_t>> payloads_;
   std::vector<std::int16_t> pending_;
-  std::vector<std::int16_t> decoded_;
+  std::vector<DecodedPacket> decoded_;
   std::int16_t last_sample_ = 0;
   std::uint64_t undecodable_ = 0;
 };

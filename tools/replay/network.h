@@ -51,11 +51,11 @@ struct RateModel {
 // Stretches of time in which something is the case. Those of one path that have the same rhythm
 // begin together: a handover is a shift and an outage.
 struct Episodes {
-  Duration length;         // 0: never
-  Duration every;          // from start to start, longer than `length`; 0: only `at`
+  Duration length{};       // 0: never
+  Duration every{};        // from start to start, longer than `length`; 0: only `at`
   bool is_random = false;  // starts come by chance, `every` on average; otherwise only the phase
   bool has_random_length = false;  // with is_random: `length` is a mean, and the gaps are too
-  std::vector<Duration> at;        // ascending, after the origin; instead of `every`
+  std::vector<Duration> at{};      // ascending, after the origin; instead of `every`
 
   bool is_active() const { return length.ns > 0 && (every.ns > 0 || !at.empty()); }
 };

@@ -11,18 +11,20 @@ constexpr std::uint16_t ms_max = 2'000;
 
 Error not_a_policy(std::string_view text) {
   return Error{"\"" + std::string(text) +
-               "\" is no policy: off, late=N or deadline=N, with 20 to 2000 ms"};
+               "\" is no policy: off, late=N or deadline=N, with 20 to 2000 ms, or recorded"};
 }
 
 }  // namespace
 
 std::string name(const Policy& policy) {
+  if (policy.kind == Policy::Kind::recorded) return "recorded";
   if (policy.kind == Policy::Kind::deadline) return "deadline=" + std::to_string(policy.ms);
   return policy.ms == 0 ? "off" : "late=" + std::to_string(policy.ms);
 }
 
 Result<Policy> parse_policy(std::string_view text) {
   if (text == "off" || text == "late=0") return Policy{Policy::Kind::late, 0};
+  if (text == "recorded") return Policy{Policy::Kind::recorded, 0};
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos) return not_a_policy(text);
   Policy policy;

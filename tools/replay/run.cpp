@@ -79,6 +79,9 @@ class Run {
  private:
   void send_next();
   void on_relay_arrival(Time now, std::uint32_t index);
+  void forward(Time now, std::uint32_t index, std::size_t listener, std::size_t bytes);
+  void note_verdict(std::uint32_t index, const Judged& judged);
+  void replay_log(const LiveLog& log);
   void on_listener_arrival(Time now, std::uint32_t index, std::uint32_t listener);
   void on_tick(Time now, std::uint32_t listener);
   Time next_sending() const;
@@ -136,6 +139,7 @@ Run::Run(const Trace& trace, const RunOptions& options, const std::vector<Ssrc>&
     }
   }
   next_at_ = next_sending();
+  if (options.live != nullptr) replay_log(*options.live);
 }
 
 void Run::push(Time at, Event::Kind kind, std::uint32_t packet, std::uint32_t listener) {
@@ -172,9 +176,13 @@ void Run::send_next() {
     const bool is_silence = packet.size <= listen::silence_size_max;
     for (Audience& audience : audiences_) audience.ears[sent.stream].meter.on_sent(at, is_silence);
   }
-  arrivals_.clear();
-  publisher.uplink.send(next_at_, packet.size + uplink_overhead, arrivals_);
-  for (const Time at : arrivals_) push(at, Event::Kind::relay_arrival, index, 0);
+  if (options_.live != nullptr) {
+    note_verdict(index, options_.live->verdicts[index]);
+  } else {
+    arrivals_.clear();
+    publisher.uplink.send(next_at_, packet.size + uplink_overhead, arrivals_);
+    for (const Time at : arrivals_) push(at, Event::Kind::relay_arrival, index, 0);
+  }
   result_.end = std::max(result_.end, next_at_);
   ++next_;
   next_at_ = next_sending();
@@ -187,16 +195,29 @@ void Run::on_relay_arrival(Time now, std::uint32_t index) {
       now,
       {sent.stream, sent.number, packet.sequence, packet.timestamp,
        std::max<std::uint16_t>(packet.size, 1)},
-      [&](std::size_t listener, std::size_t bytes) {
-        arrivals_.clear();
-        audiences_[listener].downlink.send(now, bytes + ip_udp_bytes, arrivals_);
-        for (const Time at : arrivals_) {
-          push(at, Event::Kind::listener_arrival, index, static_cast<std::uint32_t>(listener));
-        }
-      });
+      [&](std::size_t listener, std::size_t bytes) { forward(now, index, listener, bytes); });
   // A copy that the network made changes nothing of what became of the packet.
   if (is_judged_[index]) return;
   is_judged_[index] = true;
+  note_verdict(index, judged);
+}
+
+void Run::forward(Time now, std::uint32_t index, std::size_t listener, std::size_t bytes) {
+  arrivals_.clear();
+  audiences_[listener].downlink.send(now, bytes + ip_udp_bytes, arrivals_);
+  for (const Time at : arrivals_) {
+    push(at, Event::Kind::listener_arrival, index, static_cast<std::uint32_t>(listener));
+  }
+}
+
+void Run::replay_log(const LiveLog& log) {
+  for (const LiveLog::Reception& r : log.receptions) {
+    forward(r.at, r.packet, r.listener, trace_.packets[r.packet].size + limits::media_overhead);
+  }
+}
+
+void Run::note_verdict(std::uint32_t index, const Judged& judged) {
+  const Sent& sent = sent_[index];
   if (options_.keeps_verdicts) result_.verdicts[index] = judged;
   ++result_.streams[sent.stream].verdicts[static_cast<std::size_t>(judged.verdict)];
   if (judged.has_lateness) {
@@ -365,9 +386,11 @@ RunResult Run::result() {
     }
   }
   for (StreamResult& stream : result_.streams) {
+    std::uint64_t& lost = stream.verdicts[static_cast<std::size_t>(Verdict::lost)];
+    lost = 0;
     std::uint64_t arrived = 0;
     for (const std::uint64_t n : stream.verdicts) arrived += n;
-    stream.verdicts[static_cast<std::size_t>(Verdict::lost)] = stream.packets - arrived;
+    lost = stream.packets - arrived;
   }
   for (std::size_t i = 0; i < audiences_.size(); ++i) {
     ListenerResult& listener = result_.listeners.emplace_back();
@@ -394,6 +417,9 @@ std::vector<Ssrc> streams_of(const Trace& trace) {
 Result<RunResult> run(const Trace& trace, const RunOptions& options) {
   if (trace.packets.empty()) return Error{"there is no packet to replay"};
   if (options.listeners.empty()) return Error{"nobody listens"};
+  if (options.policy.kind == Policy::Kind::recorded && options.live == nullptr) {
+    return Error{"the policy recorded is for recordings: the input is none"};
+  }
   const std::vector<Ssrc> streams = streams_of(trace);
   const std::size_t participants = streams.size() + options.listeners.size();
   if (participants > VirtualRelay::participants_max) {

@@ -38,6 +38,17 @@ class PlayoutSink {
                          const listen::Playout& playout) = 0;
 };
 
+// What happened where a real relay stood in the middle.
+struct LiveLog {
+  struct Reception {
+    Time at;
+    std::uint32_t listener = 0;
+    std::uint32_t packet = 0;  // index in the trace
+  };
+  std::vector<Judged> verdicts;       // for each packet of the trace
+  std::vector<Reception> receptions;  // in order of time
+};
+
 struct RunOptions {
   Policy policy;
   PathModel uplink;    // of each stream
@@ -48,6 +59,9 @@ struct RunOptions {
   bool keeps_verdicts = false;
   // Of a run with plain forwarding: what each listener would have used (RunResult::played).
   const struct RunResult* shadow = nullptr;
+  // Takes the place of uplinks and relay; the trace's times are those of sending then, and the
+  // downlinks' models come on top of what the network did.
+  const LiveLog* live = nullptr;
   PlayoutSink* sink = nullptr;
   // What listeners get of a packet, by its index in the trace, instead of Trace::payload(): a voice
   // that stands in for what is encrypted. Null: the trace's. Must not depend on the run.

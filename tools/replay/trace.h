@@ -94,18 +94,18 @@ struct Destination {
 
 struct TraceOptions {
   // Captures: UDP packets from or to this port are RTP.
-  std::optional<std::uint16_t> port;
+  std::optional<std::uint16_t> port{};
   // Captures: these are the streams. Without both: what behaves like a stream of Opus.
-  std::vector<Ssrc> ssrcs;
+  std::vector<Ssrc> ssrcs{};
   // Captures: keep what goes there. Without: if one port forwards streams, or most streams go to
   // it, keep what goes to that port; a remark says so.
-  std::optional<Destination> to;
+  std::optional<Destination> to{};
   // Captures: bytes of AEAD in each packet. Without: for each stream, 0 if its payloads are
-  // readable Opus, otherwise 20 (trace_pcap.cpp and docs say how).
-  std::optional<std::size_t> overhead;
+  // readable Opus, otherwise 20 (rtp_collector.h says how).
+  std::optional<std::size_t> overhead{};
   Ssrc ogg_ssrc{1};
-  std::size_t packets_max = 50'000'000;  // 32 bytes each
-  std::size_t payload_bytes_max = std::size_t{1} << 30;
+  std::size_t packets_max = 20'000'000;                  // 40 bytes each, while it is read
+  std::size_t payload_bytes_max = std::size_t{1} << 30;  // what is beyond is not kept
 };
 
 // pcap, pcapng, rtpdump, Ogg Opus or CSV: which one, the content says.
@@ -130,7 +130,7 @@ struct SynthOptions {
   // many bot libraries.
   bool rtp_time_runs = true;
   bool has_dtx = false;  // a small packet every 400 ms in pauses, as with Opus' DTX
-  std::size_t packets_max = 50'000'000;
+  std::size_t packets_max = 20'000'000;
 };
 
 // Speech-like talk spurts: 20 ms frames of 60 to 160 bytes, and five silence frames (F8 FF FE)

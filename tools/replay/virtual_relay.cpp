@@ -69,6 +69,7 @@ Verdict verdict_of(DropReason reason) {
     case DropReason::speakers:
       return Verdict::speakers;
     case DropReason::muted:
+    case DropReason::not_allowed:
       return Verdict::muted;
     default:
       RELAY_CHECK(false);

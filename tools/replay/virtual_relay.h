@@ -35,8 +35,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Verdict::count)>
 constexpr std::string_view name(Verdict verdict) {
   return verdict_names[static_cast<std::size_t>(verdict)];
 }
-// `replayed`, what the network delivered twice, is a duplicate too. Other reasons have no verdict
-// and stop the process.
+// `replayed`, what the network delivered twice, is a duplicate too, and who may not speak is muted.
+// Other reasons have no verdict and stop the process.
 Verdict verdict_of(DropReason reason);
 
 struct Judged {

@@ -167,6 +167,57 @@ TEST_CASE("loss is concealed, and what is no Opus is counted, not played") {
   CHECK(report.concealed >= 7);
 }
 
+TEST_CASE("a lost frame is restored from the packet behind it, if that has in-band FEC") {
+  for (const bool has_fec : {false, true}) {
+    CAPTURE(has_fec);
+    codec::EncoderOptions options;
+    options.bitrate = 24'000;
+    options.fec = has_fec;
+    options.expected_loss_percent = has_fec ? 20 : 0;
+    codec::Encoder encoder(options);
+    Rig rig;
+    double phase = 0;
+    for (int n = 0; n < 100; ++n) {
+      std::vector<std::int16_t> pcm(960);
+      for (auto& sample : pcm) {
+        phase += 2 * std::numbers::pi * (200 + 40 * std::sin(n * 0.1)) / 48'000;
+        sample = static_cast<std::int16_t>(9'000 * std::sin(phase) + 3'000 * std::sin(2 * phase));
+      }
+      const auto frame = encoder.encode(pcm);
+      if (n % 10 != 5) rig.say({1}, n, frame);
+      rig.tick(n);
+    }
+    rig.hearing.finish(Rig::at(100));
+    const auto report = rig.only();
+    CHECK(report.lost == 10);
+    CHECK(report.heard == 90);
+    CHECK((report.restored > 0) == has_fec);
+    CHECK(report.restored + report.concealed == 10);
+  }
+}
+
+TEST_CASE("a stall's backlog is heard whole, faster, until the delay is short again") {
+  Rig rig;
+  const auto frames = tone_frames(440, 1'000);
+  int next = 0;
+  for (int n = 0; n < 1'000; ++n) {
+    const bool is_stalled = n >= 500 && n < 510;
+    for (; !is_stalled && next <= n; ++next) {
+      rig.say({1}, next, frames[static_cast<std::size_t>(next)], 20, frame_time * (n - next));
+    }
+    rig.tick(n);
+  }
+  rig.hearing.finish(Rig::at(1'000));
+  const auto report = rig.only();
+  CHECK(report.heard == 1'000);
+  CHECK(report.late == 0);
+  CHECK(report.concealed == 5);
+  CHECK(report.skipped >= 5);
+  CHECK(report.skipped <= 10);
+  CHECK(report.tone.hz == doctest::Approx(440).epsilon(0.01));
+  CHECK(report.tone.share > 0.9);
+}
+
 TEST_CASE("without decoding packets are only counted") {
   HearingOptions options;
   options.decodes = false;
