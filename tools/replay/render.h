@@ -19,7 +19,7 @@ namespace earshot::replay {
 struct RenderOptions {
   std::string folder;  // is made if its parent is there
   // For streams without readable audio; null: a computed one.
-  std::shared_ptr<const Recording> recording;
+  std::shared_ptr<const VoiceRecording> recording;
 };
 
 struct Rendered {

@@ -35,7 +35,7 @@ std::uint16_t frame_length(std::uint32_t samples) {
 
 class Repeated : public VoiceSource {
  public:
-  Repeated(std::shared_ptr<const Recording> recording, std::size_t stream)
+  Repeated(std::shared_ptr<const VoiceRecording> recording, std::size_t stream)
       : recording_(std::move(recording)) {
     const double turns = 0.6180339887498949 * static_cast<double>(stream);
     const double size = static_cast<double>(recording_->size());
@@ -50,7 +50,7 @@ class Repeated : public VoiceSource {
   }
 
  private:
-  std::shared_ptr<const Recording> recording_;
+  std::shared_ptr<const VoiceRecording> recording_;
   std::size_t at_;
 };
 
@@ -62,7 +62,7 @@ bool starts_with(std::span<const std::uint8_t> bytes, std::string_view text) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Recording>> read_recording(const std::string& path) {
+Result<std::shared_ptr<const VoiceRecording>> read_recording(const std::string& path) {
   std::string error;
   const auto bytes = codec::read_file(path, error);
   if (!bytes) return Error{error};
@@ -73,11 +73,11 @@ Result<std::shared_ptr<const Recording>> read_recording(const std::string& path)
   auto samples = is_wav ? codec::parse_wav(*bytes, error) : codec::decode_ogg_opus(*bytes, error);
   if (!samples) return Error{path + ": " + error};
   if (samples->empty()) return Error{path + " holds no audio"};
-  return std::make_shared<const Recording>(std::move(*samples));
+  return std::make_shared<const VoiceRecording>(std::move(*samples));
 }
 
 std::unique_ptr<VoiceSource> make_voice(std::size_t stream,
-                                        std::shared_ptr<const Recording> recording) {
+                                        std::shared_ptr<const VoiceRecording> recording) {
   if (recording == nullptr || recording->empty()) return std::make_unique<SpeechLike>(stream);
   return std::make_unique<Repeated>(std::move(recording), stream);
 }
@@ -96,7 +96,7 @@ struct StandInVoice::Speaker {
   std::vector<std::int16_t> pcm;
 };
 
-StandInVoice::StandInVoice(const Trace& trace, std::shared_ptr<const Recording> recording)
+StandInVoice::StandInVoice(const Trace& trace, std::shared_ptr<const VoiceRecording> recording)
     : trace_(trace), recording_(std::move(recording)), turn_(trace.packets.size(), no_turn) {
   list_packets();
   for (auto& [ssrc, speaker] : speakers_) {

@@ -19,9 +19,9 @@
 namespace earshot::replay {
 
 // 48 kHz mono.
-using Recording = std::vector<std::int16_t>;
+using VoiceRecording = std::vector<std::int16_t>;
 // WAV or Ogg Opus, by its content; two hours at most.
-Result<std::shared_ptr<const Recording>> read_recording(const std::string& path);
+Result<std::shared_ptr<const VoiceRecording>> read_recording(const std::string& path);
 
 // What one participant says: as many samples as are asked for, and never the same as others.
 class VoiceSource {
@@ -32,12 +32,12 @@ class VoiceSource {
 // `recording` is repeated, each stream begins at another place. Null: vowels with a melody and a
 // rhythm of syllables, each stream at a pitch of its own.
 std::unique_ptr<VoiceSource> make_voice(std::size_t stream,
-                                        std::shared_ptr<const Recording> recording);
+                                        std::shared_ptr<const VoiceRecording> recording);
 
 class StandInVoice {
  public:
   // `trace` must outlive it.
-  StandInVoice(const Trace& trace, std::shared_ptr<const Recording> recording);
+  StandInVoice(const Trace& trace, std::shared_ptr<const VoiceRecording> recording);
   ~StandInVoice();
 
   // Of the packet with this index in the trace: its own, or that of the stand-in if not all of its
@@ -57,7 +57,7 @@ class StandInVoice {
   void encode_next(Speaker& speaker);
 
   const Trace& trace_;
-  std::shared_ptr<const Recording> recording_;
+  std::shared_ptr<const VoiceRecording> recording_;
   std::map<Ssrc, std::unique_ptr<Speaker>> speakers_;
   std::vector<std::uint32_t> turn_;  // of each packet of the trace, within its stream
   bool is_used_ = false;

@@ -181,7 +181,7 @@ TEST_CASE("the same run gives the same file, and many voices do not overdrive it
   std::stable_sort(trace.packets.begin(), trace.packets.end(),
                    [](const auto& a, const auto& b) { return a.arrival < b.arrival; });
   test::TemporaryFolder folder;
-  const auto recording = std::make_shared<const Recording>(test::tone(200, rate, 0.9));
+  const auto recording = std::make_shared<const VoiceRecording>(test::tone(200, rate, 0.9));
   RunOptions options = options_for("off", "adaptive*2");
   options.downlink.jitter = {JitterKind::gamma, milliseconds(10), 2, false};
   const auto a = rendered(trace, options, {folder.file("a"), recording});
