@@ -62,7 +62,7 @@ bool starts_with(std::span<const std::uint8_t> bytes, std::string_view text) {
 
 }  // namespace
 
-Result<std::shared_ptr<const VoiceRecording>> read_recording(const std::string& path) {
+Result<std::shared_ptr<const VoiceRecording>> read_voice(const std::string& path) {
   std::string error;
   const auto bytes = codec::read_file(path, error);
   if (!bytes) return Error{error};

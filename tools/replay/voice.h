@@ -21,7 +21,7 @@ namespace earshot::replay {
 // 48 kHz mono.
 using VoiceRecording = std::vector<std::int16_t>;
 // WAV or Ogg Opus, by its content; two hours at most.
-Result<std::shared_ptr<const VoiceRecording>> read_recording(const std::string& path);
+Result<std::shared_ptr<const VoiceRecording>> read_voice(const std::string& path);
 
 // What one participant says: as many samples as are asked for, and never the same as others.
 class VoiceSource {
