@@ -13,11 +13,11 @@
 #include "relay/base/ids.h"
 #include "relay/base/time.h"
 #include "tools/client/level_meter.h"
-#include "tools/client/limiter.h"
 #include "tools/client/recorder.h"
 #include "tools/client/spectrum.h"
 #include "tools/client/statistics.h"
 #include "tools/listen/buffer.h"
+#include "tools/listen/limiter.h"
 #include "tools/listen/renderer.h"
 
 namespace earshot::client {
@@ -126,7 +126,7 @@ class Hearing {
   std::map<Ssrc, std::string> users_;
   std::uint64_t tick_ = 0;
   std::vector<std::int32_t> sum_;
-  Limiter limiter_;
+  listen::Limiter limiter_;
   std::vector<std::int16_t> mixed_;
 };
 

@@ -126,6 +126,28 @@ BurstMetrics QualityMeter::bursts() const {
   return bursts.metrics(options_.packet_time);
 }
 
+std::vector<std::uint64_t> QualityMeter::missing_runs() const {
+  std::vector<std::uint64_t> runs;
+  std::size_t length = 0;
+  const auto end_run = [&] {
+    if (length == 0) return;
+    const std::size_t index = std::min(length, missing_run_max) - 1;
+    if (index >= runs.size()) runs.resize(index + 1);
+    ++runs[index];
+    length = 0;
+  };
+  for (const Record& record : records_) {
+    if (record.is_silence) continue;
+    if (is_missing(record)) {
+      ++length;
+    } else {
+      end_run();
+    }
+  }
+  end_run();
+  return runs;
+}
+
 std::vector<QualityWindow> QualityMeter::windows() const {
   std::vector<QualityWindow> windows = count_windows();
   // A second is too short to tell bursts from chance: the ratio is that of the whole.

@@ -98,6 +98,11 @@ class QualityMeter {
   // In order of time; without those in which nothing was sent.
   std::vector<QualityWindow> windows() const;
   const std::vector<LevelSample>& levels() const { return levels_; }
+  // How many runs of packets of speech in a row were not heard: of one packet, of two, and so on
+  // up to `missing_run_max`, where longer ones are counted too.
+  std::vector<std::uint64_t> missing_runs() const;
+
+  static constexpr std::size_t missing_run_max = 1'000;
 
  private:
   enum class Fate : std::uint8_t { lost, discarded, played, restored };

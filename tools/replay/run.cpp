@@ -247,7 +247,7 @@ void Run::on_listener_arrival(Time now, std::uint32_t index, std::uint32_t liste
   in.arrival = now;
   in.sequence = packet.sequence;
   in.timestamp = packet.timestamp;
-  in.payload = trace_.payload(packet);
+  in.payload = options_.payload_of ? options_.payload_of(index) : trace_.payload(packet);
   in.size = packet.size;
   in.samples = packet.samples;
   in.id = sent.ordinal;
@@ -296,8 +296,8 @@ void Run::note_shadow(std::size_t listener, std::size_t stream, Ear& ear) const 
 
 HeardStream Run::describe(std::size_t listener, std::size_t stream, Ear& ear) const {
   note_shadow(listener, stream, ear);
-  return {ear.meter.result(), ear.meter.windows(), ear.meter.levels(), ear.buffer->counters(),
-          std::move(ear.played)};
+  return {ear.meter.result(),     ear.meter.windows(),   ear.meter.levels(),
+          ear.buffer->counters(), std::move(ear.played), ear.meter.missing_runs()};
 }
 
 // Weighted by `weights`, which are not all zero.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,9 @@ struct RunOptions {
   // downlinks' models come on top of what the network did.
   const LiveLog* live = nullptr;
   PlayoutSink* sink = nullptr;
+  // What listeners get of a packet, by its index in the trace, instead of Trace::payload(): a voice
+  // that stands in for what is encrypted. Null: the trace's. Must not depend on the run.
+  std::function<std::span<const std::uint8_t>(std::size_t packet)> payload_of;
   std::function<void(double share)> on_progress;  // now and then, from 0 to 1
 };
 
@@ -79,6 +83,8 @@ struct HeardStream {
   std::vector<listen::LevelSample> levels;
   listen::BufferCounters buffer;
   std::vector<bool> played;  // by the order of sending, duplicates not counted
+  // How many runs of missing packets there were, of one packet, of two, and so on.
+  std::vector<std::uint64_t> missing_runs;
 };
 
 struct ListenerResult {

@@ -1,4 +1,4 @@
-#include "tools/client/limiter.h"
+#include "tools/listen/limiter.h"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include "tests/support/tone.h"
 
 using namespace earshot;
-using client::Limiter;
+using listen::Limiter;
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace earshot::client {
+namespace earshot::listen {
 
 class Limiter {
  public:
@@ -19,4 +19,4 @@ class Limiter {
   std::vector<double> gains_;  // what each block of the frame may have at most
 };
 
-}  // namespace earshot::client
+}  // namespace earshot::listen

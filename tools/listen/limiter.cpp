@@ -1,11 +1,11 @@
-#include "tools/client/limiter.h"
+#include "tools/listen/limiter.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 
-namespace earshot::client {
+namespace earshot::listen {
 namespace {
 
 constexpr std::size_t block_samples = 120;  // 2.5 ms
@@ -47,4 +47,4 @@ void Limiter::process(std::span<const std::int32_t> sum, std::span<std::int16_t>
   }
 }
 
-}  // namespace earshot::client
+}  // namespace earshot::listen
