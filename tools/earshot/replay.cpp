@@ -19,6 +19,8 @@
 #include "tools/earshot/replay_text.h"
 #include "tools/replay/outputs.h"
 #include "tools/replay/recorded_run.h"
+#include "tools/replay/render.h"
+#include "tools/replay/report.h"
 
 namespace earshot::tools {
 namespace {
@@ -122,6 +124,27 @@ Json live_json(const LiveResult& live) {
           {"verdicts_different", live.different}};
 }
 
+std::string network_text(const ReplayOptions& o) {
+  std::string text = o.profile.empty() ? "" : "profile " + o.profile + "\n";
+  if (!o.uplink.empty()) text += "uplink " + o.uplink + "\n";
+  if (!o.downlink.empty()) text += "downlink " + o.downlink + "\n";
+  return text.empty() ? "nothing added\n" : text;
+}
+
+ReportInput report_input(const ReplayOptions& o, const Trace& trace,
+                         const std::vector<RunResult>& results) {
+  ReportInput input;
+  input.source = o.synth > 0 ? "synthetic talk of " + std::to_string(o.synth) : o.input;
+  input.trace = &trace;
+  for (const RunResult& result : results) input.runs.push_back(&result);
+  input.network = network_text(o);
+  input.seed = o.seed;
+  input.quality = o.quality;
+  input.quality.counts_waiting = !o.only_packets;
+  input.has_shadow = !o.is_live;
+  return input;
+}
+
 // `live`: nullptr for a replay in virtual time.
 Result<void> write_outputs(const ReplayOptions& o, const Trace& trace,
                            const std::vector<RunResult>& results, const LiveResult* live) {
@@ -133,9 +156,33 @@ Result<void> write_outputs(const ReplayOptions& o, const Trace& trace,
     return std::ferror(file) == 0 ? Result<void>{} : Error{"cannot write the JSON"};
   });
   if (!json.ok()) return json;
-  return write_file(o.verdicts, [&](std::FILE* file) {
+  auto verdicts = write_file(o.verdicts, [&](std::FILE* file) {
     return write_verdicts(trace, live != nullptr ? live->verdicts : results.front().verdicts, file);
   });
+  if (!verdicts.ok()) return verdicts;
+  return write_file(o.report, [&](std::FILE* file) {
+    return write_report(file, report_input(o, live != nullptr ? live->trace : trace, results));
+  });
+}
+
+// One WAV for each policy and listener.
+Result<void> write_sounds(const ReplayOptions& o, const Trace& trace, const ReplaySetup& setup) {
+  if (o.render.empty()) return {};
+  RenderOptions render_options{o.render, nullptr};
+  if (!o.voice.empty()) {
+    auto voice = read_voice(o.voice);
+    if (!voice) return Error{"--voice: " + voice.error().text};
+    render_options.recording = voice.value();
+  }
+  Progress progress;
+  for (const Policy& policy : setup.policies) {
+    RunOptions options = setup.run;
+    options.policy = policy;
+    options.on_progress = [&](double share) { progress.show("rendering", share); };
+    auto rendered = render(trace, options, render_options);
+    if (!rendered) return rendered.error();
+  }
+  return {};
 }
 
 int run_diff(const ReplayOptions& o) {
@@ -230,6 +277,9 @@ int run_replay(ReplayOptions& o) {
   auto setup = set_up(o);
   if (!setup) return refuse(setup.error().text);
   const bool is_recording = o.synth == 0 && is_recording_file(o.input);
+  if (!o.render.empty() && (is_recording || o.is_live)) {
+    return refuse("--render is for traces in virtual time");
+  }
   if (is_recording && !o.is_live) return replay_recording(o, setup.value());
   const auto trace = trace_of(o);
   if (!trace.ok()) return fail(trace.error().text);
@@ -242,6 +292,9 @@ int run_replay(ReplayOptions& o) {
   const auto results = run_all(trace.value(), setup.value().policies, setup.value().run);
   if (!results.ok()) return fail(results.error().text);
   if (auto written = write_outputs(o, trace.value(), results.value(), nullptr); !written) {
+    return fail(written.error().text);
+  }
+  if (auto written = write_sounds(o, trace.value(), setup.value()); !written) {
     return fail(written.error().text);
   }
   show(o, replay_text(trace.value(), results.value()));

@@ -143,6 +143,10 @@ void add_outputs(CLI::App& app, ReplayOptions& o) {
   app.add_flag("--virtual", o.is_virtual, "In virtual time, without a relay: the default");
   app.add_option("--json", o.json, "Write everything as JSON ('-': standard output)");
   app.add_option("--verdicts", o.verdicts, "Write the verdict on each packet as CSV");
+  app.add_option("--report", o.report, "Write a report with pictures, one HTML file");
+  app.add_option("--render", o.render, "Write into this folder what each listener hears, as WAV");
+  app.add_option("--voice", o.voice,
+                 "--render: WAV or Ogg Opus to say where the input has no audio that can be read");
   app.add_option("--diff", o.diff, "Compare two JSON files; exit code 1 when the second is worse")
       ->expected(2)
       ->type_name("A.json B.json");
@@ -200,7 +204,7 @@ Result<ReplaySetup> set_up(ReplayOptions& o) {
   setup.run.seed = o.seed;
   setup.run.quality = o.quality;
   setup.run.quality.counts_waiting = !o.only_packets;
-  setup.run.keeps_verdicts = !o.verdicts.empty();
+  setup.run.keeps_verdicts = !o.verdicts.empty() || !o.report.empty();
   if (setup.policies.size() > 1 && !o.verdicts.empty()) {
     return Error{"--verdicts is about one policy, and --compare names several"};
   }

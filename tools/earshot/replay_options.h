@@ -34,7 +34,7 @@ struct ReplayOptions {
 
   bool is_virtual = false, is_live = false;
   LiveOptions live;
-  std::string json, verdicts, csv;
+  std::string json, verdicts, csv, report, render, voice;
   std::vector<std::string> diff;
   replay::DiffOptions diff_options;
 };
