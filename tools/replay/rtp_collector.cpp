@@ -224,9 +224,10 @@ std::optional<std::uint16_t> RtpCollector::relay_port() const {
     if (stream.is_kept) by_ssrc.emplace(stream.key.ssrc.value, &stream);
   }
   std::map<std::uint16_t, Tally> ports;
-  for (const auto& [ssrc, stream] : by_ssrc) {
+  for (const auto& entry : by_ssrc) {
+    const Stream* const stream = entry.second;
     const std::uint16_t port = stream->key.flow.to.port;
-    const auto [first, last] = by_ssrc.equal_range(ssrc);
+    const auto [first, last] = by_ssrc.equal_range(entry.first);
     const bool comes_back = std::any_of(first, last, [&](const auto& other) {
       return other.second != stream && other.second->key.flow.from.port == port;
     });
@@ -283,11 +284,15 @@ void RtpCollector::choose_overhead() {
     stream.overhead = options_.overhead.value_or(is_plain ? 0 : aead_overhead);
     (is_plain ? readable : sealed) += stream.is_kept ? 1 : 0;
   }
-  if (options_.overhead || readable + sealed == 0) return;
-  trace_.notes.remarks.push_back(in_words(readable, "stream is", "streams are") +
-                                 " readable Opus, and " + std::to_string(sealed) +
-                                 " taken to carry 20 bytes of AEAD in each packet; --overhead says "
-                                 "otherwise");
+  auto& remarks = trace_.notes.remarks;
+  if (options_.overhead) return;
+  if (readable > 0) {
+    remarks.push_back(in_words(readable, "stream is", "streams are") + " readable Opus");
+  }
+  if (sealed > 0) {
+    remarks.push_back(in_words(sealed, "stream is", "streams are") +
+                      " taken to carry 20 bytes of AEAD in each packet; --overhead says otherwise");
+  }
 }
 
 void RtpCollector::keep_chosen() {

@@ -1,6 +1,7 @@
 // Captures in memory, written byte by byte, and files that are read from memory. Any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <initializer_list>
