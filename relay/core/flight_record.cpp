@@ -36,10 +36,6 @@ bool is_recorded(std::uint8_t reason) {
   }
 }
 
-bool is_bound(std::uint16_t late_ms_max) {
-  return late_ms_max == 0 || (late_ms_max >= 20 && late_ms_max <= 2'000);
-}
-
 // 48 kHz ticks of 23 years, and of hours: no sum of a few of them overflows.
 constexpr std::int64_t ticks_max = std::int64_t{1} << 45;
 constexpr std::int32_t run_max = 1 << 29;
@@ -84,7 +80,7 @@ bool read_packet(std::span<const std::uint64_t, packet_words> words, Packet& pac
   packet.timestamp = high(words[1]);
   packet.arrival = {static_cast<std::int64_t>(words[2])};
   return packet.reached_late_step() == ((flags & flag_reached) != 0) &&
-         is_bound(packet.late_ms_max) && is_plausible(packet.arrival);
+         is_plausible(packet.arrival);
 }
 
 bool read_state(std::span<const std::uint64_t, state_words> words, State& state) {
