@@ -200,4 +200,9 @@ inline constexpr Duration token_leeway = seconds(30);
 // The same token may Identify again this long after a close that asks for it, whatever `exp` says.
 inline constexpr Duration token_grace = seconds(60);
 
+// --- Recordings ---------------------------------------------------------------------------------
+
+// Kept without a folder, each up to 32 MiB a worker: enough to be fetched.
+inline constexpr std::size_t recordings_in_memory_max = 2;
+
 }  // namespace earshot::limits

@@ -15,6 +15,7 @@
 #include "relay/control/event_hub.h"
 #include "relay/control/membership.h"
 #include "relay/control/metrics.h"
+#include "relay/control/recordings.h"
 #include "relay/control/sessions.h"
 #include "relay/control/wrong_keys.h"
 #include "relay/gateway/connection.h"
@@ -44,6 +45,7 @@ class Api final : public gateway::ConnectionEvents {
     const gateway::TokenVerifier& tokens;
     EventHub& events;
     EventFeed& feed;
+    Recordings& recordings;
     // Completed by the owner: what the listeners and the process know.
     std::function<void(NodeMetrics&)> add_metrics;
   };
@@ -102,6 +104,10 @@ class Api final : public gateway::ConnectionEvents {
   Answer patch_participant(const Request& request);
   Answer delete_participant(const Request& request);
   Answer post_move(const Request& request);
+  Answer get_recordings(const Request& request);
+  Answer post_recording(const Request& request);
+  Answer get_recording(const Request& request);
+  Answer delete_recording(const Request& request);
 
   // Answers later, unless the connection has ended by then.
   std::function<void(const gateway::HttpResponse&)> owe(gateway::Connection& connection);

@@ -93,6 +93,11 @@ const std::vector<Api::Route>& Api::routes() {
        &Api::delete_participant},
       {"POST", "/v1/servers/{s}/channels/{c}/participants/{u}/move", Scope::admin, false,
        &Api::post_move},
+      // They tell of every server's streams.
+      {"GET", "/v1/recordings", Scope::admin, true, &Api::get_recordings},
+      {"POST", "/v1/recordings", Scope::admin, true, &Api::post_recording},
+      {"GET", "/v1/recordings/{name}", Scope::admin, true, &Api::get_recording},
+      {"DELETE", "/v1/recordings/{name}", Scope::admin, true, &Api::delete_recording},
   };
   return table;
 }
@@ -409,6 +414,44 @@ Api::Answer Api::post_move(const Request& request) {
   const Json join = join_view(claims, *token, options_.endpoint);
   parts_.feed.on_voice_server_update(claims, join);
   return json(200, join);
+}
+
+// --- Recordings ---------------------------------------------------------------------------------
+
+Api::Answer Api::get_recordings(const Request&) {
+  Json list = Json::array();
+  for (const RecordingDescription& d : parts_.recordings.list()) list.push_back(recording_view(d));
+  return json(200, {{"recordings", std::move(list)}});
+}
+
+Api::Answer Api::post_recording(const Request& request) {
+  auto body = parse_body(request.http);
+  if (!body) return problem(Problem::bad_request, body.error().text);
+  if (auto finished = Members(body.value()).finish(); !finished) {
+    return problem(Problem::bad_request, finished.error().text);
+  }
+  if (!parts_.recordings.is_on()) {
+    return problem(Problem::conflict, "the flight recorder is off (recorder.seconds is 0)");
+  }
+  const bool is_begun = parts_.recordings.make(
+      "asked", [respond = owe(request.connection)](const Result<RecordingDescription>& made) {
+        respond(made.ok() ? json(201, recording_view(made.value()))
+                          : problem(Problem::conflict, made.error().text));
+      });
+  if (is_begun) return std::nullopt;
+  owed_.erase(&request.connection);
+  return problem(Problem::conflict, "a recording is being made");
+}
+
+Api::Answer Api::get_recording(const Request& request) {
+  const auto bytes = parts_.recordings.read(request.names[0]);
+  if (bytes == nullptr) return problem(Problem::not_found, "there is no such recording");
+  return HttpResponse{200, "application/octet-stream", *bytes, {}};
+}
+
+Api::Answer Api::delete_recording(const Request& request) {
+  if (parts_.recordings.remove(request.names[0])) return no_content();
+  return problem(Problem::not_found, "there is no such recording");
 }
 
 }  // namespace earshot::control

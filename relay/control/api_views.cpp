@@ -135,4 +135,11 @@ std::optional<std::string> parse_user_cursor(std::string_view cursor) {
   return decode(cursor);
 }
 
+Json recording_view(const RecordingDescription& recording) {
+  return {{"name", recording.name},
+          {"reason", recording.reason},
+          {"made_at_ms", recording.made_at_ms},
+          {"bytes", recording.bytes}};
+}
+
 }  // namespace earshot::control

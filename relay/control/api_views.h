@@ -8,6 +8,7 @@
 #include "relay/control/channel_settings.h"
 #include "relay/control/membership.h"
 #include "relay/control/moderation.h"
+#include "relay/control/recordings.h"
 #include "relay/control/session.h"
 #include "relay/core/slot_stats.h"
 
@@ -18,6 +19,7 @@ nlohmann::json channel_view(const Membership::Listed& channel, const ChannelSett
 nlohmann::json participant_view(const Session& session, const SlotStats& stats,
                                 const Restraint& restraint, Time now);
 // A join in the shape of a voice server update.
+nlohmann::json recording_view(const RecordingDescription& recording);
 nlohmann::json join_view(const gateway::Claims& claims, const std::string& token,
                          const std::string& endpoint);
 

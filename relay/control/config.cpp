@@ -347,6 +347,18 @@ const std::vector<Key>& keys() {
       {"node.id", "This node's number in its cluster, 0 to 1023; 0: on its own.", read_node_id,
        [](const Config& config) { return std::to_string(config.node_id.value); }},
       text("node.region", &C::node_region, check_region, "Placement label; empty: none."),
+      integer(
+          "recorder.seconds", &C::recorder_seconds, 0, 600,
+          "How long each worker remembers what it decided about packets, without their content; "
+          "0: not at all."),
+      integer("recorder.memory_mib", &C::recorder_memory_mib, 1, 4'096,
+              "Memory of each worker for that; taken as it fills."),
+      file("recorder.folder", &C::recorder_folder,
+           "Where recordings are kept, and made by themselves when a stream's losses jump; empty: "
+           "the last two in memory."),
+      integer("recorder.quota_mib", &C::recorder_quota_mib, 1, 1'048'576,
+              "What they may take there; the oldest go first."),
+      integer("recorder.keep_hours", &C::recorder_keep_hours, 1, 8'760, "How long they are kept."),
       text("log.level", &C::log_level, check_log_level,
            "debug, info, warn or error; the ids of people are written at debug only."),
       text("log.addresses", &C::log_addresses, check_log_addresses,

@@ -53,6 +53,12 @@ struct Config {
   NodeId node_id;
   std::string node_region;
 
+  std::uint16_t recorder_seconds = 30;
+  std::size_t recorder_memory_mib = 32;
+  std::string recorder_folder;
+  std::size_t recorder_quota_mib = 1'024;
+  std::uint16_t recorder_keep_hours = 72;
+
   std::string log_level = "info";
   std::string log_addresses = "short";
 };

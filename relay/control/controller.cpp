@@ -1,6 +1,7 @@
 #include "relay/control/controller.h"
 
 #include <sched.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -10,11 +11,13 @@
 #include "crypto/keys.h"
 #include "relay/base/check.h"
 #include "relay/control/api.h"
+#include "relay/control/drop_watch.h"
 #include "relay/control/event_feed.h"
 #include "relay/control/event_hub.h"
 #include "relay/control/listener_watch.h"
 #include "relay/control/log.h"
 #include "relay/control/media_address.h"
+#include "relay/control/recordings.h"
 #include "relay/control/sessions.h"
 #include "relay/gateway/listener.h"
 #include "relay/io/clock.h"
@@ -104,6 +107,8 @@ struct Controller::State {
   Result<void> open_listeners();
   void on_wake();
   void on_sweep();
+  void watch_drops(Time now);
+  void open_recordings();
   void start_ticking();
   void open_api(ApiKeys keys);
   void add_metrics(NodeMetrics& metrics) const;
@@ -125,6 +130,9 @@ struct Controller::State {
   std::unique_ptr<Sessions> sessions;
   std::unique_ptr<EventHub> events;
   std::unique_ptr<EventFeed> feed;
+  std::unique_ptr<Recordings> recordings;
+  DropWatch drop_watch;
+  Time looked_at;  // for drops and old recordings
   std::unique_ptr<Api> api;
   std::unique_ptr<gateway::Listener> gateway_listener;
   std::unique_ptr<gateway::Listener> admin_listener;
@@ -144,6 +152,10 @@ Result<void> check_files(const Config& config) {
   }
   if (auto keys = read_token_keys(config); !keys) return keys.error();
   if (auto keys = read_api_keys(config); !keys) return keys.error();
+  if (const std::string& folder = config.recorder_folder;
+      !folder.empty() && ::access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return Error{"recorder.folder: " + folder + ": " + std::strerror(errno)};
+  }
   return {};
 }
 
@@ -170,6 +182,8 @@ Result<void> Controller::State::open_workers() {
   options.node = config.node_id;
   options.loopback_only = config.media_loopback_only;
   options.stale_max = milliseconds(config.media_stale_ms_max);
+  options.recorder_span = seconds(config.recorder_seconds);
+  options.recorder_bytes = config.recorder_memory_mib << 20;
   options.sessions_per_worker_max = config.media_sessions_per_worker_max;
   options.seed = random_seed();
   options.wake_controller = [this] { uv_async_send(&wake); };
@@ -229,9 +243,44 @@ void Controller::State::open_api(ApiKeys keys) {
   events = std::make_unique<EventHub>(random_seed());
   feed = std::make_unique<EventFeed>(*events, unix_ms);
   sessions->set_observer(feed.get());
+  open_recordings();
   api = std::make_unique<Api>(
       std::move(options), Api::Parts{*sessions, *membership, *commands, *verifier, *events, *feed,
-                                     [this](NodeMetrics& m) { add_metrics(m); }});
+                                     *recordings, [this](NodeMetrics& m) { add_metrics(m); }});
+}
+
+void Controller::State::open_recordings() {
+  RecordingsOptions options;
+  options.node = config.node_id;
+  options.folder = config.recorder_folder;
+  options.quota_bytes = std::uint64_t{config.recorder_quota_mib} << 20;
+  options.keep = seconds(std::int64_t{config.recorder_keep_hours} * 3'600);
+  options.unix_ms = unix_ms;
+  options.monotonic = io::monotonic_now;
+  recordings = std::make_unique<Recordings>(loop, *workers, std::move(options));
+}
+
+// A recording is made while what led to it is still remembered.
+void Controller::State::watch_drops(Time now) {
+  if (now - looked_at < seconds(1)) return;
+  looked_at = now;
+  recordings->on_sweep();
+  if (config.recorder_folder.empty() || !recordings->is_on()) return;
+  sessions->for_each_slot([this](Ssrc ssrc) {
+    SlotStats& stats = workers->stats(ssrc);
+    const std::uint64_t received = get(stats.packets_received);
+    if (received == 0) return;
+    drop_watch.add(ssrc, received,
+                   get(stats.late) + get(stats.stale) + get(stats.rate) + get(stats.speakers));
+  });
+  if (!drop_watch.on_second(now)) return;
+  recordings->make("drops", [](const Result<RecordingDescription>& made) {
+    if (made.ok()) {
+      log::warn("recording_made", {{"name", made.value().name}, {"bytes", made.value().bytes}});
+    } else {
+      log::error("recording_failed", {{"reason", made.error().text}});
+    }
+  });
 }
 
 void Controller::State::add_metrics(NodeMetrics& metrics) const {
@@ -291,6 +340,7 @@ void Controller::State::on_sweep() {
   const Time now = io::monotonic_now();
   gateway_watch.look(now, gateway_listener->counters());
   admin_watch.look(now, admin_listener->counters());
+  watch_drops(now);
 }
 
 void Controller::State::start_ticking() {

@@ -74,7 +74,7 @@ struct Session {
   // far; nothing once it knows them all, and hears of every change (the roster's).
   std::optional<std::size_t> introduced_count;
   bool is_introduced_anew = false;  // it may know some of the others from before
-  gateway::ResumeBuffer buffer;  // from v8 on
+  gateway::ResumeBuffer buffer;     // from v8 on
   // Who has left since the heartbeat before the last one, for a client that names no number.
   std::set<std::string> left_recently;
   std::set<std::string> left_before;

@@ -125,6 +125,13 @@ class Sessions final : public gateway::ConnectionEvents {
   std::size_t clients_count() const { return clients_.size(); }
   std::size_t sessions_count() const { return sessions_.size(); }
   const SessionsCounters& counters() const { return counters_; }
+  // Of all sessions that have one.
+  template <typename Visit>
+  void for_each_slot(const Visit& visit) const {
+    for (const auto& [id, session] : sessions_) {
+      if (session->member != 0) visit(session->ssrc);
+    }
+  }
 
  private:
   using UserKey = std::pair<std::string, std::string>;  // server, user

@@ -61,6 +61,7 @@ struct WorkerGroup::State {
   std::vector<SlotStats*> stats_of_worker;
   UnprovenAddresses unproven;
   EventInbox events;
+  std::vector<std::unique_ptr<FlightRecorder>> recorders;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::deque<NumberedCommand>> waiting;
   std::vector<std::uint64_t> last_number;
@@ -87,6 +88,11 @@ Result<std::unique_ptr<WorkerGroup>> WorkerGroup::create(const WorkerGroupOption
     o.core.unproven = &state->unproven;
     o.core.loopback_only = options.loopback_only;
     o.core.stale_max = options.stale_max;
+    if (options.recorder_span.ns > 0) {
+      state->recorders.push_back(std::make_unique<FlightRecorder>(
+          FlightRecorderOptions{options.recorder_bytes, options.recorder_span, sessions_max}));
+      o.core.recorder = state->recorders.back().get();
+    }
     o.cpu = is_pinned ? cpus[w] : -1;
     o.packet_credit = packet_credit(options.workers_count);
     o.events = &state->events;
@@ -108,6 +114,16 @@ std::size_t WorkerGroup::size() const {
 }
 Endpoint WorkerGroup::bound() const {
   return state_->workers[0]->bound();
+}
+
+bool WorkerGroup::is_recording() const {
+  return !state_->recorders.empty();
+}
+
+std::vector<FlightSnapshot> WorkerGroup::recorded() const {
+  std::vector<FlightSnapshot> snapshots;
+  for (const auto& recorder : state_->recorders) snapshots.push_back(recorder->snapshot());
+  return snapshots;
 }
 
 bool WorkerGroup::is_secret_memory_locked() const {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "relay/base/address.h"
 #include "relay/base/ids.h"
@@ -14,6 +15,7 @@
 #include "relay/base/time.h"
 #include "relay/core/command.h"
 #include "relay/core/event.h"
+#include "relay/core/flight_recorder.h"
 #include "relay/core/slot_stats.h"
 #include "relay/observe/counters.h"
 
@@ -27,6 +29,9 @@ struct WorkerGroupOptions {
   NodeId node;
   bool loopback_only = false;
   Duration stale_max;  // 0: never
+  // Of each worker's flight recorder: how long it remembers, 0 for none, and its memory.
+  Duration recorder_span;
+  std::size_t recorder_bytes = 32U << 20;
   std::size_t sessions_per_worker_max = 0;  // 0: limits::sessions_per_worker_max
   std::uint64_t seed = 0;
   // Called from worker threads when events or completions wait; it must only wake the controller's
@@ -63,6 +68,11 @@ class WorkerGroup {
   // A recent snapshot of a worker's counters (each value consistent in itself, published every
   // cycle).
   Counters counters(WorkerIndex worker) const;
+
+  // Is there a flight recorder?
+  bool is_recording() const;
+  // What they remember, by worker; any thread, while the workers go on.
+  std::vector<FlightSnapshot> recorded() const;
 
   // Ends the threads; the port is let go with this object. Idempotent.
   void stop();

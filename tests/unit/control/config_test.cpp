@@ -98,6 +98,12 @@ name = "quiet\\\"voices"
 [node]
 id = 1023
 region = "eu-west"
+[recorder]
+seconds = 0
+memory_mib = 8
+folder = "/var/lib/recordings"
+quota_mib = 10
+keep_hours = 1
 [log]
 level = "debug"
 addresses = "full"
@@ -144,6 +150,11 @@ TEST_CASE("every key is read") {
   CHECK(c.cluster_name == "quiet\\\"voices");
   CHECK(c.node_id == NodeId{1'023});
   CHECK(c.node_region == "eu-west");
+  CHECK(c.recorder_seconds == 0);
+  CHECK(c.recorder_memory_mib == 8);
+  CHECK(c.recorder_folder == "/var/lib/recordings");
+  CHECK(c.recorder_quota_mib == 10);
+  CHECK(c.recorder_keep_hours == 1);
   CHECK(c.log_level == "debug");
   CHECK(c.log_addresses == "full");
   CHECK(check_complete({}, c).ok());
