@@ -240,18 +240,22 @@ TEST_CASE("recording allocates nothing") {
 
 TEST_CASE("a reader beside the writer sees whole records without a gap") {
   FlightRecorder recorder({256U << 10, seconds(10), 16});
-  // Two chunks in the time of each reading: they are overwritten under the reader, but never all.
+  // Two chunks for each reading, which begins when half of them are written: some are overwritten
+  // under the reader, but never all.
   std::atomic<std::uint32_t> readings{0};
+  std::atomic<std::uint32_t> written{0};
   std::atomic<bool> is_over{false};
   std::thread writer([&] {
     for (std::uint32_t n = 0; !is_over; ++n) {
       while (n > readings * 2'500 && !is_over) std::this_thread::yield();
       judge(recorder, n);
+      written = n;
     }
   });
   std::size_t seen = 0;
   for (int i = 0; i < 300; ++i) {
     ++readings;
+    while (written < readings * 2'500 - 1'250) std::this_thread::yield();
     const FlightSnapshot snapshot = recorder.snapshot();
     const Read out = read(snapshot);
     if (out.packets.empty()) continue;
