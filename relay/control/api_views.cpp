@@ -58,6 +58,10 @@ Json statistics_view(const SlotStats& stats) {
           {"packets_lost", get(stats.lost)},
           {"packets_duplicate", get(stats.duplicates)},
           {"packets_late", get(stats.late)},
+          {"packets_stale", get(stats.stale)},
+          {"packets_over_rate", get(stats.rate)},
+          {"packets_over_speakers", get(stats.speakers)},
+          {"packets_muted", get(stats.muted)},
           {"jitter_ms", static_cast<double>(get(stats.jitter_ticks)) / ticks_per_ms}};
 }
 

@@ -305,11 +305,11 @@ const std::vector<Key>& keys() {
              [](const crypto::AeadMode& mode) { return quote(crypto::name(mode)); });
        }},
       milliseconds_or_off("media.late_ms_max", &C::media_late_ms_max,
-                          "A frame later than this, with fresher ones right behind it, is late; "
-                          "kept for the late step, which does not drop yet. 0: off."),
+                          "A frame later than this, with fresher ones right behind it, is late "
+                          "and is dropped (docs/late-frames.md). 0: off."),
       milliseconds_or_off("media.stale_ms_max", &C::media_stale_ms_max,
-                          "A datagram that waited longer in our own socket buffer is stale; kept "
-                          "for the stale step, which does not drop yet. 0: off."),
+                          "A voice packet that waited longer in our own socket buffer is stale "
+                          "and is dropped unopened. 0: off."),
       integer("media.channel_participants_per_worker_max",
               &C::media_channel_participants_per_worker_max, 1,
               limits::channel_participants_per_worker_max,

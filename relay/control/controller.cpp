@@ -169,6 +169,7 @@ Result<void> Controller::State::open_workers() {
   options.is_pinned = config.media_pin_workers;
   options.node = config.node_id;
   options.loopback_only = config.media_loopback_only;
+  options.stale_max = milliseconds(config.media_stale_ms_max);
   options.sessions_per_worker_max = config.media_sessions_per_worker_max;
   options.seed = random_seed();
   options.wake_controller = [this] { uv_async_send(&wake); };

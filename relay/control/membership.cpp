@@ -126,7 +126,8 @@ Membership::Channel* Membership::find_or_open_channel(const ChannelKey& key) {
 void Membership::open_on_worker(Channel& channel, WorkerIndex worker, Commands::Batch& batch) {
   if ((channel.open_on & bit(worker)) != 0) return;
   channel.open_on |= bit(worker);
-  batch.send(worker, OpenChannel{channel.ref, speakers_max(channel.key), late_ms_max(channel.key)});
+  batch.send(worker, OpenChannel{channel.ref, speakers_max(channel.key), late_ms_max(channel.key),
+                                 has_own_late_ms_max(channel.key)});
   for (Member* member : channel.members) {
     if (member->is_leaving) continue;
     member->known_on |= bit(worker);
@@ -252,6 +253,10 @@ std::uint16_t Membership::late_ms_max(const ChannelKey& key) const {
   return settings(key).late_ms_max.value_or(options_.late_ms_max);
 }
 
+bool Membership::has_own_late_ms_max(const ChannelKey& key) const {
+  return settings(key).late_ms_max.has_value();
+}
+
 bool Membership::set_settings(const ChannelKey& key, const ChannelSettings& settings,
                               std::function<void()> done) {
   if (settings == ChannelSettings{}) {
@@ -263,8 +268,8 @@ bool Membership::set_settings(const ChannelKey& key, const ChannelSettings& sett
   auto batch = commands_.batch();
   if (const auto open = by_key_.find(key); open != by_key_.end()) {
     const Channel& channel = *open->second;
-    batch.send(channel.open_on,
-               SetChannelOptions{channel.ref, speakers_max(key), late_ms_max(key)});
+    batch.send(channel.open_on, SetChannelOptions{channel.ref, speakers_max(key), late_ms_max(key),
+                                                  has_own_late_ms_max(key)});
   }
   batch.then(std::move(done));
   return true;

@@ -101,6 +101,7 @@ class Membership {
   std::size_t participants_count(const ChannelKey& key) const;
   std::uint16_t speakers_max(const ChannelKey& key) const;
   std::uint16_t late_ms_max(const ChannelKey& key) const;
+  bool has_own_late_ms_max(const ChannelKey& key) const;
   Member& at(MemberId member) const;
 
   Commands& commands_;

@@ -244,7 +244,10 @@ void Sessions::open(Session& session) {
   Membership::Join join;
   join.channel = session.channel();
   join.grants = {session.claims.grants.speak, session.claims.grants.listen,
-                 session.claims.grants.priority};
+                 session.claims.grants.priority, no_late_ms_max};
+  if (const auto ms = session.claims.grants.late_ms_max) {
+    join.grants.late_ms_max = static_cast<std::uint16_t>(*ms);
+  }
   join.is_muted = restraint.is_muted;
   join.is_deafened = restraint.is_deafened;
   join.signalling_peer = session.signalling_peer;

@@ -23,6 +23,7 @@ void Channels::open(const OpenChannel& command) {
   channel.is_open = true;
   channel.speakers_max = command.speakers_max;
   channel.late_ms_max = command.late_ms_max;
+  channel.has_own_late_ms_max = command.has_own_late_ms_max;
 }
 
 void Channels::close(ChannelRef ref) {

@@ -23,6 +23,7 @@ struct Channel {
   bool is_open = false;
   std::uint16_t speakers_max = 0;
   std::uint16_t late_ms_max = 0;
+  bool has_own_late_ms_max = false;
   WorkerMask workers = 0;              // the others that have participants
   std::uint32_t first_slot = no_slot;  // participants on this worker
   std::uint32_t turn_slot = no_slot;   // with whom the next fan-out begins; no_slot: the first

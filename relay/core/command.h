@@ -15,17 +15,21 @@ namespace earshot {
 // One bit per worker of this node.
 using WorkerMask = std::uint64_t;
 
+constexpr std::uint16_t no_late_ms_max = UINT16_MAX;
+
 struct Grants {
   bool speak = true;
   bool listen = true;
   bool priority = false;
+  std::uint16_t late_ms_max = no_late_ms_max;  // 0 off, 20..2000; or no_late_ms_max: the channel's
 };
 
 // A channel begins on this worker.
 struct OpenChannel {
   ChannelRef channel;
-  std::uint16_t speakers_max = 32;  // 1..limits::channel_speakers_max
-  std::uint16_t late_ms_max = 200;  // 0 off, 20..2000; kept for the late step
+  std::uint16_t speakers_max = 32;   // 1..limits::channel_speakers_max
+  std::uint16_t late_ms_max = 200;   // 0 off, 20..2000
+  bool has_own_late_ms_max = false;  // set for this channel: then it goes before a speaker's grant
 };
 
 // What the application has set for a channel that is open on this worker: holds from the next
@@ -34,6 +38,7 @@ struct SetChannelOptions {
   ChannelRef channel;
   std::uint16_t speakers_max = 32;
   std::uint16_t late_ms_max = 200;
+  bool has_own_late_ms_max = false;
 };
 
 // The channel ends on this worker. All its slots are closed before.

@@ -33,6 +33,13 @@ constexpr Rate discovery_address_rate{limits::discovery_replies_per_address_per_
 constexpr Rate discovery_worker_rate{limits::discovery_replies_per_worker_per_second,
                                      limits::discovery_replies_per_worker_depth};
 
+// What the application set for the channel goes before the speaker's grant, and that before the
+// configuration.
+std::uint16_t late_ms_max(const Grants& grants, const Channel& channel) {
+  const bool is_granted = grants.late_ms_max != no_late_ms_max && !channel.has_own_late_ms_max;
+  return is_granted ? grants.late_ms_max : channel.late_ms_max;
+}
+
 bool is_silence(std::span<const std::uint8_t> frame) {
   return std::equal(frame.begin(), frame.end(), silence_frame.begin(), silence_frame.end());
 }
@@ -161,6 +168,7 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
   if (!header) return DropReason::malformed;
   if (!is_own(header->ssrc)) return hand_over(header->ssrc, in, is_handed_over, out);
   const SlotIndex slot = header->ssrc.slot();
+  if (is_stale(now, in.arrival)) return drop_stale(slot, in);
   if (const DropReason reason = may_open(now, slot, in); reason != DropReason::none) return reason;
 
   const OpenedDatagram opened = transports.open(slot, *header, in.bytes);
@@ -178,7 +186,10 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
   Channel* channel = channels.find(record.channel);
   RELAY_CHECK(channel != nullptr);
   const DropReason reason = may_speak(now, slot, *channel, in, *header, opened.frame);
-  if (reason != DropReason::none) return reason;
+  if (reason != DropReason::none) {
+    count_drop(slot, reason);
+    return reason;
+  }
   transports[slot].ended_in_silence = is_silence(opened.frame);
   forward(now, *channel,
           {record.slot, record.channel, header->sequence, header->timestamp, in.arrival,
@@ -187,6 +198,21 @@ DropReason Core::State::on_rtp(Time now, const Datagram& in, bool is_handed_over
   ++counters[Counter::accepted];
   if (SlotStats* s = transports.stats(slot)) add(s->packets_forwarded, 1);
   return DropReason::none;
+}
+
+// The address is all that says whose it is: nothing was opened.
+DropReason Core::State::drop_stale(SlotIndex slot, const Datagram& in) {
+  if (transports.contains(slot) && transports.record(slot).is_open() &&
+      transports.record(slot).remote == in.remote) {
+    count_drop(slot, DropReason::stale);
+  }
+  return DropReason::stale;
+}
+
+void Core::State::count_drop(SlotIndex slot, DropReason reason) {
+  if (SlotStats* s = transports.stats(slot)) {
+    if (SlotStats::Counter* counter = s->of(reason)) add(*counter, 1);
+  }
 }
 
 // Before any cryptography: is there a key, and may this source make us try it?
@@ -224,10 +250,7 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
     return DropReason::muted;
   }
   if (!t.rate.take(now, speech_rate)) return DropReason::rate;
-  if (t.stream.is_duplicate(header.sequence, header.timestamp)) {
-    if (SlotStats* s = transports.stats(slot)) add(s->duplicates, 1);
-    return DropReason::duplicate;
-  }
+  if (t.stream.is_duplicate(header.sequence, header.timestamp)) return DropReason::duplicate;
   t.stream.on_packet(in.arrival, header.sequence, header.timestamp);
   publish_stream(slot);
   if (!channels.take_floor(channel, slot.value, record.grants.priority, now))
@@ -237,7 +260,8 @@ DropReason Core::State::may_speak(Time now, SlotIndex slot, Channel& channel, co
   }
   const LatenessInput input{rtp_ticks(in.arrival), header.sequence, header.timestamp,
                             frame.size() <= 3};
-  return lateness(t.lateness, input, channel.late_ms_max) == LatenessVerdict::keep
+  return lateness(t.lateness, input, late_ms_max(record.grants, channel)).verdict ==
+                 LatenessVerdict::keep
              ? DropReason::none
              : DropReason::late;
 }
@@ -257,6 +281,7 @@ void Core::State::forward(Time now, Channel& channel, const OpenedPacket& packet
 DropReason Core::State::on_forwarded(Time now, const OpenedPacket& in, Outbox& out) {
   const std::uint32_t* index = remote_by_ssrc.find(in.publisher.ssrc.value);
   if (index == nullptr) return DropReason::generation;
+  if (is_stale(now, in.arrival)) return DropReason::stale;
   const RemoteSlot& remote = remote_slots[*index];
   Channel* channel = channels.find(in.channel);
   if (channel == nullptr || remote.slot != in.publisher || remote.channel != in.channel)

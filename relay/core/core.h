@@ -34,6 +34,7 @@ struct CoreOptions {
   std::span<std::uint8_t> session_memory;
   UnprovenAddresses* unproven = nullptr;  // shared by all workers of this node; nullptr: its own
   bool loopback_only = false;             // drop what was sent to a non-loopback local address
+  Duration stale_max;                     // RTP that waited longer is dropped unopened; 0: never
 };
 
 class Core {

@@ -30,6 +30,7 @@ void Core::State::on(Time, const SetChannelOptions& c) {
   }
   channel->speakers_max = c.speakers_max;
   channel->late_ms_max = c.late_ms_max;
+  channel->has_own_late_ms_max = c.has_own_late_ms_max;
 }
 
 void Core::State::on(Time, const SetChannelWorkers& c) {

@@ -51,6 +51,13 @@ struct Core::State {
   DropReason on_discovery(Time now, const Datagram& in, bool is_handed_over, Outbox& out);
   DropReason on_other(Time now, const Datagram& in, wire::DatagramKind kind);
   DropReason hand_over(Ssrc ssrc, const Datagram& in, bool is_handed_over, Outbox& out);
+  // Has it waited too long, in our socket buffer or in the inbox of a worker?
+  bool is_stale(Time now, Time arrival) const {
+    return options.stale_max.ns > 0 && now - arrival > options.stale_max;
+  }
+  DropReason drop_stale(SlotIndex slot, const Datagram& in);
+  // In the slot's own statistics; the worker's counters are the caller's.
+  void count_drop(SlotIndex slot, DropReason reason);
   DropReason may_open(Time now, SlotIndex slot, const Datagram& in);
   DropReason may_speak(Time now, SlotIndex slot, Channel& channel, const Datagram& in,
                        const wire::RtpHeader& header, std::span<const std::uint8_t> frame);

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "relay/observe/drop_reason.h"
+
 namespace earshot {
 
 struct alignas(64) SlotStats {
@@ -17,6 +19,10 @@ struct alignas(64) SlotStats {
   Counter packets_sent{0};       // to this participant
   Counter duplicates{0};
   Counter late{0};
+  Counter stale{0};  // dropped unopened: what came from the slot's address and names its SSRC
+  Counter rate{0};
+  Counter speakers{0};
+  Counter muted{0};
   Counter lost{0};             // RFC 3550 A.3: expected minus received, never below zero
   Counter jitter_ticks{0};     // RFC 3550 A.8, 48 kHz ticks
   Counter last_packet_ns{0};   // arrival of the last authenticated packet, monotonic
@@ -25,10 +31,30 @@ struct alignas(64) SlotStats {
   Counter keep_alive_ns{0};   // last keep-alive from its address, monotonic; 0 before the first
   Counter unreachable_ns{0};  // last ICMP error about its address, monotonic; 0 before the first
 
+  // Where packets dropped for that reason are counted; nullptr for what concerns no stream.
+  Counter* of(DropReason reason) {
+    switch (reason) {
+      case DropReason::duplicate:
+        return &duplicates;
+      case DropReason::late:
+        return &late;
+      case DropReason::stale:
+        return &stale;
+      case DropReason::rate:
+        return &rate;
+      case DropReason::speakers:
+        return &speakers;
+      case DropReason::muted:
+        return &muted;
+      default:
+        return nullptr;
+    }
+  }
+
   void reset() {
     for (Counter* c : {&packets_received, &bytes_received, &packets_forwarded, &packets_sent,
-                       &duplicates, &late, &lost, &jitter_ticks, &last_packet_ns, &active_since_ns,
-                       &keep_alive_ns, &unreachable_ns}) {
+                       &duplicates, &late, &stale, &rate, &speakers, &muted, &lost, &jitter_ticks,
+                       &last_packet_ns, &active_since_ns, &keep_alive_ns, &unreachable_ns}) {
       c->store(0, std::memory_order_relaxed);
     }
   }

@@ -18,9 +18,12 @@ struct ClockSample {
 };
 ClockSample sample_clocks();
 
-// A kernel receive stamp (realtime, ns) on the monotonic clock, clamped to [drained_at,
+// A kernel receive stamp (realtime, ns) on the monotonic clock, clamped to [drained.now,
 // sample.now]: a packet of this batch cannot have come when the socket was last seen empty, nor in
-// the future.
-Time arrival_time(std::int64_t stamp_realtime_ns, const ClockSample& sample, Time drained_at);
+// the future. `drained` is a sample of that moment: where the wall clock was stepped since, the
+// stamp may be from before. Read with the wrong distance of the clocks it is off by the whole step;
+// the later of the two readings that does not lie in the future is right.
+Time arrival_time(std::int64_t stamp_realtime_ns, const ClockSample& sample,
+                  const ClockSample& drained);
 
 }  // namespace earshot::io

@@ -207,7 +207,7 @@ Endpoint UdpSocket::bound() const {
 BatchReceiver::BatchReceiver()
     : buffers_(limits::receive_batch_max * buffer_size),
       controls_(limits::receive_batch_max * control_size),
-      drained_at_(monotonic_now()) {
+      drained_(sample_clocks()) {
   for (std::size_t i = 0; i < limits::receive_batch_max; ++i) {
     vectors_[i] = {buffers_.data() + i * buffer_size, buffer_size};
     msghdr& header = messages_[i].msg_hdr;
@@ -242,10 +242,10 @@ ReceivedBatch BatchReceiver::receive(const UdpSocket& socket) {
     }
     datagrams_[i] = {read_name(names_[i]),
                      ancillary.local,
-                     arrival_time(ancillary.stamp_ns, clocks, drained_at_),
+                     arrival_time(ancillary.stamp_ns, clocks, drained_),
                      {buffers_.data() + i * buffer_size, messages_[i].msg_len}};
   }
-  if (would_block || (received >= 0 && count < limits::receive_batch_max)) drained_at_ = clocks.now;
+  if (would_block || (received >= 0 && count < limits::receive_batch_max)) drained_ = clocks;
   return {clocks.now, {datagrams_.data(), count}};
 }
 

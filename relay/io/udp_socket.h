@@ -15,6 +15,7 @@
 #include "relay/base/limits.h"
 #include "relay/base/result.h"
 #include "relay/base/time.h"
+#include "relay/io/clock.h"
 
 namespace earshot::io {
 
@@ -79,7 +80,7 @@ class BatchReceiver {
   std::array<iovec, limits::receive_batch_max> vectors_{};
   std::array<mmsghdr, limits::receive_batch_max> messages_{};
   std::array<ReceivedDatagram, limits::receive_batch_max> datagrams_{};
-  Time drained_at_;  // the socket was empty then: what comes later cannot have come before
+  ClockSample drained_;  // the socket was empty then: what comes later cannot have come before
   std::uint64_t kernel_drops_ = 0;
   std::uint32_t last_overflow_ = 0;
 };

@@ -86,6 +86,7 @@ Result<std::unique_ptr<WorkerGroup>> WorkerGroup::create(const WorkerGroupOption
     o.core.seed = options.seed + w;
     o.core.unproven = &state->unproven;
     o.core.loopback_only = options.loopback_only;
+    o.core.stale_max = options.stale_max;
     o.cpu = is_pinned ? cpus[w] : -1;
     o.packet_credit = packet_credit(options.workers_count);
     o.events = &state->events;

@@ -11,6 +11,7 @@
 #include "relay/base/address.h"
 #include "relay/base/ids.h"
 #include "relay/base/result.h"
+#include "relay/base/time.h"
 #include "relay/core/command.h"
 #include "relay/core/event.h"
 #include "relay/core/slot_stats.h"
@@ -25,6 +26,7 @@ struct WorkerGroupOptions {
       true;  // to the cores of the affinity mask, in order; skipped when there are fewer cores
   NodeId node;
   bool loopback_only = false;
+  Duration stale_max;  // 0: never
   std::size_t sessions_per_worker_max = 0;  // 0: limits::sessions_per_worker_max
   std::uint64_t seed = 0;
   // Called from worker threads when events or completions wait; it must only wake the controller's

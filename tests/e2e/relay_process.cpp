@@ -176,6 +176,8 @@ RelayProcess::RelayProcess(std::vector<std::string> settings,
          << "listen = \"" << (has_ipv6() ? "[::]:0" : "0.0.0.0:0") << "\"\n"
          << "loopback_only = true\npin_workers = false\nworkers = 1\n"
          << "sessions_per_worker_max = 64\n"
+         // Test machines stall, and nothing shall be lost by it unless a test asks for that.
+         << "late_ms_max = 0\nstale_ms_max = 0\n"
          << "[gateway]\nlisten = " << loopback << "\n"
          << "tls_cert = \"certificate.pem\"\ntls_key = \"key.pem\"\n"
          << "unidentified_per_address_max = 4096\nbad_tokens_per_address_max = 1000\n"

@@ -163,10 +163,23 @@ describe('joins and leaves', { concurrency: true }, () => {
   withApi('a failing leave is told', async (api, { library }) => {
     const it = library();
     await it.join('7');
-    api.answers.push((_, response) => problem(response, 503, 'stopping', 'the node stops'));
+    api.answers.push((_, response) => problem(response, 403, 'forbidden', 'not with this key'));
     it.ask(null);
     await until('it was told', () => it.errors.length === 1);
-    assert.match(it.errors[0].message, /^GET .*: 503 stopping: the node stops$/);
+    assert.match(it.errors[0].message, /^GET .*: 403 forbidden: not with this key$/);
+  });
+
+  withApi('a leave that meets a restart is asked again', async (api, { library }) => {
+    const it = library();
+    await it.join('7');
+    const before = api.requests.length;
+    api.answers.push(
+      (_, response) => response.destroy(),
+      (_, response) => problem(response, 404, 'no_such_participant', 'it is not there'),
+    );
+    it.ask(null);
+    await until('it asked again', () => api.requests.length === before + 2 && api.answers.length === 0);
+    assert.deepEqual(it.errors, []);
   });
 
   withApi('a join waits for the leave before it', async (api, { library }) => {

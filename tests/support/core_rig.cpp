@@ -38,9 +38,10 @@ CoreRig::CoreRig(CoreOptions o, Outbox* shared_outbox)
       own_outbox(shared_outbox == nullptr ? std::make_unique<Outbox>() : nullptr),
       out(shared_outbox == nullptr ? *own_outbox : *shared_outbox) {}
 
-ChannelRef CoreRig::open_channel(std::uint32_t index, std::uint16_t speakers_max) {
+ChannelRef CoreRig::open_channel(std::uint32_t index, std::uint16_t speakers_max,
+                                 std::uint16_t late_ms_max) {
   const ChannelRef channel{{index}, {++generation_}};
-  command(OpenChannel{channel, speakers_max, 200});
+  command(OpenChannel{channel, speakers_max, late_ms_max});
   return channel;
 }
 

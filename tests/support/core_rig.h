@@ -31,7 +31,9 @@ class CoreRig {
     std::uint32_t timestamp = 5'000;
   };
 
-  ChannelRef open_channel(std::uint32_t index, std::uint16_t speakers_max = 32);
+  // Time in a rig jumps about: what is late is kept unless a test asks for it.
+  ChannelRef open_channel(std::uint32_t index, std::uint16_t speakers_max = 32,
+                          std::uint16_t late_ms_max = 0);
   // Slot, key and start_sending; the address is the signalling peer's.
   Participant join(std::uint16_t slot, ChannelRef channel, Grants grants = {},
                    crypto::AeadMode mode = crypto::AeadMode::xchacha20_poly1305_rtpsize,

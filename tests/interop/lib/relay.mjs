@@ -21,6 +21,7 @@ const SETTINGS = {
   // Test machines stall for longer than the 200 ms after which a backlog is dropped by default. Real pauses are longer
   // than this bound: a relay that takes them for lateness fails all the same.
   'media.late_ms_max': 2000,
+  'media.stale_ms_max': 0,
 };
 
 export class Relay {

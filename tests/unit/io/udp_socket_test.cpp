@@ -135,13 +135,37 @@ TEST_CASE("an arrival is when the kernel had it, however long it waited behind o
 
 TEST_CASE("a stepped wall clock moves no arrival past what is possible") {
   const Time now{1'000'000'000};
-  const Time drained{900'000'000};
+  const ClockSample drained{Time{900'000'000}, 5'000'000'000};
   const ClockSample sample{now, 5'000'000'000};
   CHECK(arrival_time(5'950'000'000, sample, drained) == Time{950'000'000});
-  CHECK(arrival_time(5'100'000'000, sample, drained) == drained);
-  CHECK(arrival_time(0, sample, drained) == drained);
+  CHECK(arrival_time(5'100'000'000, sample, drained) == drained.now);
+  CHECK(arrival_time(0, sample, drained) == drained.now);
   CHECK(arrival_time(99'000'000'000, sample, drained) == now);
-  CHECK(arrival_time(5'950'000'000, sample, now + seconds(1)) == now);
+  CHECK(arrival_time(5'950'000'000, sample, {now + seconds(1), 5'000'000'000}) == now);
+}
+
+TEST_CASE("a wall clock stepped by an hour either way moves no arrival") {
+  constexpr std::int64_t ahead = 1'700'000'000'000'000'000;
+  for (const std::int64_t step :
+       {seconds(3'600).ns, -seconds(3'600).ns, milliseconds(400).ns, -milliseconds(400).ns}) {
+    CAPTURE(step);
+    const ClockSample drained{Time{} + seconds(10), ahead};
+    const ClockSample sample{Time{} + milliseconds(10'150), ahead + step};
+    for (int ms = 0; ms <= 150; ms += 10) {
+      const Time came = drained.now + milliseconds(ms);
+      CHECK(arrival_time(came.ns + ahead, sample, drained) == came);
+      CHECK(arrival_time(came.ns + ahead + step, sample, drained) == came);
+    }
+  }
+}
+
+TEST_CASE("a wall clock that was slewed for long is read at its present distance") {
+  const ClockSample drained{Time{} + seconds(10), 1'000'000'000'000};
+  for (const std::int64_t drift : {seconds(2).ns, -seconds(2).ns}) {
+    const ClockSample sample{Time{} + seconds(4'000), drained.realtime_ahead_ns + drift};
+    const Time came = sample.now - milliseconds(30);
+    CHECK(arrival_time(came.ns + sample.realtime_ahead_ns, sample, drained) == came);
+  }
 }
 
 TEST_CASE("a port is this process's or nobody's") {
