@@ -316,8 +316,13 @@ void Invariants::judge_copy(Time now, const WatchedCore& core, const Spoken& spo
                            ? is_frame(opened->frame, speaker.index, *spoken.frame)
                            : std::equal(opened->frame.begin(), opened->frame.end(),
                                         opus_silence.begin(), opus_silence.end());
-  require(is_same, "unchanged",
-          [&] { return std::string("another payload for " + about(*listener)); });
+  require(is_same, "unchanged", [&] {
+    return "another payload for " + about(*listener) + " from " + about(speaker) + ", bytes " +
+           std::to_string(opened->frame.size()) + ", frame " +
+           (spoken.frame
+                ? std::to_string(spoken.frame->size) + "." + std::to_string(spoken.frame->number)
+                : "injected");
+  });
   const bool has_it = (spoken.listeners() & bit(*listener)) != 0;
   const bool is_earlier_life =
       spoken.frame != nullptr && listener->began > spoken.frame->accepted_at;
@@ -445,9 +450,10 @@ void Invariants::after_forwarded(Time now, const WatchedCore& core, const Opened
   if (const auto named = read_frame_name(packet.frame); named && named->life == speaker->index) {
     spoken.frame = speaker->frame(named->number);
   } else {
-    spoken.frame = speaker->find_silence(packet.sequence, packet.timestamp);
-    if (spoken.frame == nullptr)
-      spoken.injected = speaker->find_injected(packet.sequence, packet.timestamp);
+    // A mute takes the numbers that the speaker's next frames would have.
+    spoken.injected = speaker->find_injected(packet.sequence, packet.timestamp);
+    if (spoken.injected == nullptr)
+      spoken.frame = speaker->find_silence(packet.sequence, packet.timestamp);
   }
   require(spoken.frame != nullptr || spoken.injected != nullptr, "unchanged", [&] {
     return std::string("nobody said what came from another worker: " + about(*speaker));

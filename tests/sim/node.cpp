@@ -12,6 +12,8 @@ namespace {
 
 // Between two cycles of a worker that has left work behind.
 constexpr Duration cycle_length = microseconds(40);
+// Until a woken worker of a healed node runs.
+constexpr Duration wake_max_healed = microseconds(20);
 // Smaller steps of the wall clock pass for drift (relay/io/clock.cpp).
 constexpr std::int64_t step_known_ns = 5'000'000;
 
@@ -168,10 +170,12 @@ void Node::step_wall_clock(Duration by) {
 void Node::heal() {
   options_.missteering = 0;
   options_.send_drops = 0;
+  is_healed_ = true;
   for (auto& w : workers_) w->busy_until = schedule_.now();
 }
 
 void Node::harm(double missteering, double send_drops) {
+  is_healed_ = false;
   options_.missteering = missteering;
   options_.send_drops = send_drops;
 }
@@ -188,8 +192,9 @@ void Node::wake(std::size_t worker) {
   Worker& w = *workers_[worker];
   if (w.is_scheduled) return;
   w.is_scheduled = true;
-  const Duration delay{static_cast<std::int64_t>(
-      random_.below(static_cast<std::uint64_t>(options_.wake_max.ns) + 1))};
+  const Duration longest = is_healed_ ? wake_max_healed : options_.wake_max;
+  const Duration delay{
+      static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(longest.ns) + 1))};
   schedule_.at<&Node::run>(schedule_.now() + delay, this, worker);
 }
 

@@ -138,6 +138,7 @@ class Node {
   std::int64_t clock_steps_ = 0;
   Duration last_step_;
   NodeCounts counts_;
+  bool is_healed_ = false;
 };
 
 // The real controller's interface to a node (worker_group.cpp).

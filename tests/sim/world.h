@@ -85,6 +85,8 @@ class World {
   void announce();
   void call_roll();
   void judge_roll();
+  // What found no room or no credit.
+  std::uint64_t lost_by_node() const;
   void judge_roll_of(const Person& person);
   void run_until(Time when);
 
@@ -142,6 +144,8 @@ class World {
   bool is_storm_ = false;
   bool is_roll_call_ = false;
   Time calm_at_;
+  std::uint64_t lost_before_roll_ = 0;
+  std::uint64_t unheard_left_ = 0;
   struct Called {
     Life* life = nullptr;
     std::uint32_t first_frame = 0;

@@ -8,8 +8,6 @@
 namespace earshot::sim {
 namespace {
 
-constexpr Endpoint no_address{};
-
 Endpoint stranger(replay::Random& random) {
   return {make_v4(100, 64, 0, static_cast<std::uint8_t>(random.below(8))),
           static_cast<std::uint16_t>(2'000 + random.below(16))};
@@ -165,10 +163,9 @@ void World::attack(Fault fault, Person& person) {
       if (person.held.empty()) return;
       const auto& held = person.held[random_.below(person.held.size())];
       packet = {
-          random_.chance(0.5) ? held.origin.key ? person.address : no_address : stranger(random_),
-          {},
-          held.bytes,
-          held.origin};
+          random_.chance(0.5) ? person.address : stranger(random_), {}, held.bytes, held.origin};
+      // Where it comes before the original, it moves the return address: it is authentic.
+      lives_[held.origin.life].addresses.push_back(packet.from);
       return send_from_anywhere(packet);
     }
     case Fault::forge: {
