@@ -22,6 +22,9 @@ void require(bool holds, const char* invariant, const Text& text) {
   if (!holds) Invariants::fail(invariant, text());
 }
 
+// RFC 6479: a block of it is always on its way out.
+constexpr std::uint32_t replay_window = limits::replay_window_bits - 64;
+
 std::uint64_t bit(const Life& life) {
   return std::uint64_t{1} << life.person;
 }
@@ -217,8 +220,8 @@ void Invariants::judge_reason(Time now, const WatchedCore& core, const Packet& p
       holds = !life.at_home.is_open || life.at_home.key != origin.key;
       break;
     case DropReason::replayed:
-      holds = newest && (origin.datagram + limits::replay_window_bits <= *newest + 24 ||
-                         origin.key->is_taken(origin.datagram));
+      holds = newest &&
+              (origin.datagram + replay_window <= *newest || origin.key->is_taken(origin.datagram));
       break;
     case DropReason::nonce_collision:
       holds = origin.is_collision;
@@ -250,10 +253,12 @@ void Invariants::judge_reason(Time now, const WatchedCore& core, const Packet& p
       break;
   }
   require(holds, "reason", [&] {
-    return std::string("dropped as " + std::string(name(reason)) +
-                       " without reason: " + about(life) + ", sequence " +
-                       std::to_string(frame.sequence) + ", datagram " +
-                       std::to_string(origin.datagram) + " from " + packet.from.to_string());
+    return std::string(
+        "dropped as " + std::string(name(reason)) + " without reason: " + about(life) +
+        ", sequence " + std::to_string(frame.sequence) + ", datagram " +
+        std::to_string(origin.datagram) + " (start " + std::to_string(origin.key->habit().start) +
+        ", order " + std::to_string(static_cast<int>(origin.key->habit().order)) + ", newest " +
+        std::to_string(newest.value_or(0)) + ") from " + packet.from.to_string());
   });
 }
 
