@@ -23,7 +23,7 @@ enum class Mutation : std::uint8_t {
   ignore_deafen,      //
   ignore_close,       //
   send_early,         // StartSending before op 4
-  acknowledge_early,  // completed before it is executed
+  acknowledge_early,  // a worker acknowledges a leave and forgets it
   miscount_accepted,  // conservation, per worker
   miscount_refused,   // and over all
   separate_caps,      // each worker has caps of its own for unproven addresses

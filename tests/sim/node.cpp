@@ -92,8 +92,7 @@ void Node::flush() {
 }
 
 std::uint64_t Node::completed(WorkerIndex worker) const {
-  const Worker& w = *workers_[worker.value];
-  return options_.mutation == Mutation::acknowledge_early ? w.last_number : w.completed;
+  return workers_[worker.value]->completed;
 }
 
 bool Node::poll_event(Event& event) {
@@ -232,6 +231,7 @@ std::size_t Node::execute_commands(Worker& w) {
 }
 
 void Node::execute(Worker& w, const Command& command) {
+  if (is_forgotten(w, command)) return;
   invariants_.before_command(w.index, command);
   invariants_.before(watched(w));
   if (!is_ignored(command)) w.core.on_command(schedule_.now(), command, out_);

@@ -114,6 +114,7 @@ class Node {
   void mutate_outcome(Worker& w, const Packet& packet);
   void mutate_copies(Worker& w, const Packet& packet);
   bool is_ignored(const Command& command);
+  bool is_forgotten(const Worker& w, const Command& command) const;
   void seal_again(Emission& copy, Life& listener, Life& speaker, const SentFrame& frame,
                   std::uint16_t sequence, std::uint32_t nonce);
 

@@ -29,6 +29,14 @@ bool Node::is_ignored(const Command& command) {
   }
 }
 
+// The same, and the invariants hear nothing of it: they go by what has been done.
+bool Node::is_forgotten(const Worker& w, const Command& command) const {
+  if (options_.mutation != Mutation::acknowledge_early) return false;
+  if (const auto* close = std::get_if<CloseSlot>(&command))
+    return close->slot.ssrc.worker() != w.index;
+  return std::holds_alternative<CloseChannel>(command);
+}
+
 void Node::mutate_outcome(Worker& w, const Packet& packet) {
   Counters& counters = w.core.counters();
   const bool is_accepted =

@@ -115,7 +115,9 @@ void World::befall_client(Fault fault, Person& person) {
       for (int i = 0; i < 600; ++i) say(person, false);
       break;
     case Fault::restart:
-      person.sequence = static_cast<std::uint16_t>(random_.next());
+      // Not up to 100 behind the last one: with an earlier time stamp that is a reordered packet to
+      // the policy, and so are those behind it, until they have passed the last one.
+      person.sequence = static_cast<std::uint16_t>(person.sequence + random_.below(65'000));
       person.timestamp = static_cast<std::uint32_t>(random_.next());
       break;
     default:
@@ -246,9 +248,13 @@ void World::spoof() {
     packet.origin.life = life->index;
     send_from_anywhere(packet);
     life->addresses.push_back(victim);
-    KeyChoice choice = draw_key(*person);
-    choice.mode = life->key->mode();
-    site_->control.select(*life, choice, victim);
+    // The discovery has to come first.
+    schedule_.call(schedule_.now() + milliseconds(300), [this, life, victim, p = person.get()] {
+      if (life->is_leaving) return;
+      KeyChoice choice = draw_key(*p);
+      choice.mode = life->key->mode();
+      site_->control.select(*life, choice, victim);
+    });
   }
 }
 
