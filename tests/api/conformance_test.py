@@ -1,6 +1,8 @@
 """Every path, method, status and problem code of docs/openapi.json, against a real node."""
 
 import json
+import tempfile
+import os
 import re
 import ssl
 import time
@@ -29,7 +31,7 @@ def tearDownModule():
 
 
 def path_of(template, ids=None):
-    ids = {**IDS, **(ids or {})}
+    ids = {**IDS, "recording": "20260101T000000.000Z-none.rec", **(ids or {})}
     return re.sub(r"{(\w+)}", lambda found: ids[found.group(1)], template)
 
 
@@ -105,7 +107,7 @@ class RoutesTest(ApiTest):
                 self.client.key = node.keys["one"]
                 if "{server_id}" in path:
                     self.problem("forbidden", name, {"server_id": "2"})
-                if path in ("/v1/node", "/metrics"):
+                if path in ("/v1/node", "/metrics") or path.startswith("/v1/recordings"):
                     self.problem("forbidden", name)
         body = {**IDS, "server_id": "2"}
         self.problem("forbidden", "createJoin", body=body)
@@ -183,7 +185,8 @@ class RoutesTest(ApiTest):
 
 class BodiesTest(ApiTest):
     OPERATIONS = {"createJoin": IDS, "changeChannel": {"speakers_max": 5},
-                  "moderateParticipant": {"mute": False}, "moveParticipant": {"channel_id": "8"}}
+                  "moderateParticipant": {"mute": False}, "moveParticipant": {"channel_id": "8"},
+                  "makeRecording": {}}
 
     def test_what_is_no_body(self):
         deep = b'{"grants":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
@@ -588,6 +591,58 @@ class StoppingTest(ApiTest):
         other.stop()
 
 
+class RecordingsTest(ApiTest):
+    def test_one_is_made_listed_fetched_and_forgotten(self):
+        made = self.call("makeRecording", body={})
+        self.assertEqual(made.status, 201, made)
+        name = made.json["name"]
+        self.assertEqual(made.json["reason"], "asked")
+        self.assertIn(made.json, self.call("listRecordings").json["recordings"])
+        bytes_of_it = self.call("getRecording", {"recording": name}).body
+        self.assertEqual(len(bytes_of_it), made.json["bytes"])
+        self.assertTrue(bytes_of_it.startswith(b"EARSHOTR"))
+        self.assertEqual(self.call("deleteRecording", {"recording": name}).status, 204)
+        for operation in ("getRecording", "deleteRecording"):
+            self.problem("not-found", operation, {"recording": name})
+
+    def test_names_are_no_paths(self):
+        for name in ("..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "20260101T000000.000Z-..%2Fx.rec", "x.rec"):
+            for operation in ("getRecording", "deleteRecording"):
+                self.problem("not-found", operation, {"recording": name})
+        for operation in ("getRecording", "deleteRecording"):
+            self.problem("bad-request", operation, {"recording": "a%20b"})
+
+    def test_in_a_folder_they_are_ours_alone_and_stay(self):
+        with tempfile.TemporaryDirectory() as folder:
+            other = Node(settings={"recorder.folder": folder})
+            try:
+                client = Client(other.admin, other.keys["all"])
+                name = client.send("POST", "/v1/recordings", {}).json["name"]
+                path = os.path.join(folder, name)
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+                self.assertEqual(os.listdir(folder), [name])
+                client.close()
+                other.restart()
+                client = Client(other.admin, other.keys["all"])
+                self.assertEqual([r["name"] for r in client.get("/v1/recordings").json["recordings"]], [name])
+                self.assertEqual(client.send("DELETE", f"/v1/recordings/{name}").status, 204)
+                self.assertEqual(os.listdir(folder), [])
+                client.close()
+            finally:
+                other.stop()
+
+    def test_without_a_recorder_there_is_nothing_to_keep(self):
+        other = Node(settings={"recorder.seconds": 0})
+        try:
+            client = Client(other.admin, other.keys["all"])
+            answer = document.check("makeRecording", client.send("POST", "/v1/recordings", {}))
+            self.assertEqual(answer.code, "conflict")
+            self.assertEqual(client.get("/v1/recordings").json, {"recordings": []})
+            client.close()
+        finally:
+            other.stop()
+
+
 class CoverageTest(unittest.TestCase):
     """Runs last: all that the document promises was seen."""
 
@@ -606,7 +661,8 @@ class CoverageTest(unittest.TestCase):
 
 
 def load_tests(loader, *_):
-    cases = (RoutesTest, BodiesTest, ChannelsTest, ParticipantsTest, NodeTest, StoppingTest, CoverageTest)
+    cases = (RoutesTest, BodiesTest, ChannelsTest, ParticipantsTest, NodeTest, RecordingsTest, StoppingTest,
+             CoverageTest)
     return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in cases)
 
 

@@ -26,7 +26,8 @@ ARROWS = {
     "relay/gateway": CORE,
     # The controller decides and never touches a packet: of the packet path it sees the seams only.
     "relay/control": CORE + ["relay/gateway", "relay/worker", "relay/core/command.h",
-                             "relay/core/event.h", "relay/core/slot_stats.h", "relay/io/clock.h"],
+                             "relay/core/event.h", "relay/core/slot_stats.h",
+                             "relay/core/flight_dump.h", "relay/io/clock.h"],
     "relay/main.cpp": CORE + ["relay/gateway", "relay/worker", "relay/core", "relay/io",
                               "relay/control"],
     "tools": CORE + ["relay/gateway", "relay/worker", "relay/core", "relay/io", "relay/control",

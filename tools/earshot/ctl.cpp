@@ -25,7 +25,7 @@ using nlohmann::json;
 
 struct Arguments {
   CtlOptions common;
-  std::string server, channel, user, to_channel, session, since;
+  std::string server, channel, user, to_channel, session, since, out;
   std::optional<int> ttl_seconds;
   std::vector<std::string> settings;
 };
@@ -86,6 +86,8 @@ class Actions {
     add_set();
     add_join();
     add_events();
+    add_record();
+    add_recordings();
   }
   Actions(const Actions&) = delete;
   Actions& operator=(const Actions&) = delete;
@@ -263,6 +265,25 @@ class Actions {
         {app,
          [this](CtlCall& call) { return follow_events(call, arguments_.server, arguments_.since); },
          {}});
+  }
+
+  void add_record() {
+    CLI::App* const app =
+        add("record", "Keep what the flight recorder remembers; earshot replay reads it");
+    app->add_option("--out", arguments_.out, "File to write (default: the recording's name)");
+    actions_.push_back(
+        {app, [this](CtlCall& call) { return fetch_recording(call, arguments_.out); }, {}});
+  }
+
+  void add_recordings() {
+    CLI::App* const app = add("recordings", "Recordings that the node keeps");
+    actions_.push_back({app,
+                        [](CtlCall& call) {
+                          ApiRequest request;
+                          request.path = "/v1/recordings";
+                          return call.run(request, recordings_text);
+                        },
+                        {}});
   }
 
   CLI::App& app_;

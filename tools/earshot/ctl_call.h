@@ -47,6 +47,9 @@ class CtlCall {
   ApiClient client_;
 };
 
+// Has a recording made and writes it to `path`, or to a file of its name here; only we may read it.
+int fetch_recording(CtlCall& call, const std::string& path);
+
 // Shows what happens until a signal comes. `query` narrows it; `since` is the id of the last event
 // that was seen.
 int follow_events(CtlCall& call, const std::string& server, const std::string& since);

@@ -152,6 +152,16 @@ std::string node_text(const json& node) {
                                 std::move(rows));
 }
 
+std::string recordings_text(const json& answer) {
+  const json& list = at(answer, "recordings");
+  if (list.empty()) return "no recordings\n";
+  Rows rows;
+  for (const json& r : list) {
+    rows.push_back({text_of(at(r, "name")), text_of(at(r, "reason")), number_at(r, "bytes")});
+  }
+  return make_text_table({{"recording", false, true}, {"reason"}, {"bytes", true}}, rows);
+}
+
 std::string channels_text(const json& channels) {
   if (channels.empty()) return "no channels\n";
   Rows rows;

@@ -16,6 +16,7 @@ std::string participants_text(const nlohmann::json& participants);  // a list
 std::string channel_text(const nlohmann::json& channel);
 std::string moderation_text(const nlohmann::json& answer);
 std::string join_text(const nlohmann::json& join);
+std::string recordings_text(const nlohmann::json& answer);
 
 // One line, with the time of day here.
 std::string event_text(const StreamEvent& event);

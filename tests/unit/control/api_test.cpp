@@ -29,11 +29,17 @@ struct Rig : ControlRig {
       : ControlRig(rig_options),
         events(7),
         feed(events, [this] { return unix_now * 1'000; }),
-        api(api_options(),
-            {sessions, membership, workers.commands, verifier, events, feed, [](NodeMetrics&) {}}) {
+        recordings(nullptr, workers.commands.workers(), recordings_options()),
+        api(api_options(), {sessions, membership, workers.commands, verifier, events, feed,
+                            recordings, [](NodeMetrics&) {}}) {
     sessions.set_observer(&feed);
   }
 
+  static RecordingsOptions recordings_options() {
+    RecordingsOptions o;
+    o.unix_ms = [] { return std::int64_t{0}; };
+    return o;
+  }
   static ApiOptions api_options() {
     ApiOptions o;
     o.labels = {"1.2.3", {5}, "here", "earshot"};
@@ -92,6 +98,7 @@ struct Rig : ControlRig {
   std::vector<std::unique_ptr<FakeConnection>> connections;
   EventHub events;
   EventFeed feed;
+  Recordings recordings;  // nothing records: the loop is not needed
   Api api;
   std::string detail;
 };

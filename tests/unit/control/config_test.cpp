@@ -176,7 +176,7 @@ TEST_CASE("what is printed is read back as it was") {
     ++keys;
     CHECK(left != right);
   }
-  CHECK(keys == 26);
+  CHECK(keys == 31);
 }
 
 TEST_CASE("config/relay.toml is the defaults under a comment") {

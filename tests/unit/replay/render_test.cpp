@@ -292,7 +292,7 @@ TEST_CASE("a recording is repeated, and each stream begins elsewhere in it") {
     REQUIRE(wav.open(folder.file("voice.wav"), error));
     REQUIRE(wav.write(tone));
   }
-  const auto recording = read_recording(folder.file("voice.wav"));
+  const auto recording = read_voice(folder.file("voice.wav"));
   REQUIRE(recording.ok());
   Pcm out(rate);
   make_voice(0, recording.value())->read(out);
@@ -304,12 +304,12 @@ TEST_CASE("a recording is repeated, and each stream begins elsewhere in it") {
 
   std::ofstream(folder.file("text")) << "no audio";
   std::ofstream(folder.file("broken.wav")) << "RIFF....";
-  CHECK(read_recording(folder.file("text")).error().text ==
+  CHECK(read_voice(folder.file("text")).error().text ==
         folder.file("text") + " is neither a WAV file nor Ogg Opus");
-  CHECK(read_recording(folder.file("broken.wav"))
+  CHECK(read_voice(folder.file("broken.wav"))
             .error()
             .text.starts_with(folder.file("broken.wav") + ": "));
-  CHECK(read_recording(folder.file("none")).error().text.find("No such file") != std::string::npos);
+  CHECK(read_voice(folder.file("none")).error().text.find("No such file") != std::string::npos);
 }
 
 TEST_CASE("names of files are safe") {
