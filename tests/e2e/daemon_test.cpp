@@ -63,7 +63,7 @@ struct TakenPort {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-    if (type == SOCK_STREAM) REQUIRE(listen(descriptor, 1) == 0);
+    if (type == SOCK_STREAM) REQUIRE(::listen(descriptor, 1) == 0);
     socklen_t size = sizeof address;
     getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size);
     text = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));

@@ -18,6 +18,7 @@ constexpr int gentle_audio = 10;
 constexpr int fast_audio = 4;
 // Still so much above the target without what a gap lost: its time is not made up for.
 constexpr std::int64_t skip_over = 50 * ticks_per_ms;
+constexpr std::int64_t wobble_max = 20 * ticks_per_ms;
 // What takes longer is a pause.
 constexpr std::int64_t interruption_max = 1'000 * ticks_per_ms;
 
@@ -90,7 +91,9 @@ void AdaptiveBuffer::step(std::int64_t now) {
   if (is_resting_) return rest(!has_ended_);
   if (window_.size() == 0) return play_overdue();
   const std::int64_t leap = window_.front().media - expected_;
-  if (leap > 0 && leap > generated_) return play_ahead(now, leap);
+  // Of neighbours a small step is a sender that tells time by its own clock.
+  const bool is_close = window_.is_next() && !has_ended_ && leap <= wobble_max;
+  if (leap > 0 && leap > generated_ && !is_close) return play_ahead(now, leap);
   if (!skip_silence(now)) play_front(now);
 }
 

@@ -1,7 +1,5 @@
 #include "tools/listen/never_skip_buffer.h"
 
-#include "tools/listen/packet_facts.h"
-
 namespace earshot::listen {
 namespace {
 
@@ -22,7 +20,7 @@ Inserted NeverSkipBuffer::insert(const Packet& packet) {
   const PacketFacts facts = facts_of(packet);
   const std::size_t place = place_of(count_);
   held_[place] = {packet.arrival, packet.id, packet.timestamp,
-                  facts.samples != 0 ? facts.samples : samples_, facts.is_silence};
+                  facts.samples != 0 ? facts.samples : duration_.samples(), facts.is_silence};
   queued_ += held_[place].samples;
   ++count_;
   ++counters_.accepted;
@@ -33,8 +31,7 @@ Inserted NeverSkipBuffer::insert(const Packet& packet) {
 void NeverSkipBuffer::learn(const Packet& packet) {
   const auto step = static_cast<std::int32_t>(packet.timestamp - timestamp_);
   const bool is_neighbour = static_cast<std::uint16_t>(packet.sequence - sequence_) == 1;
-  const bool is_duration = step >= 120 && step <= 5'760 && step % 120 == 0;
-  if (has_packet_ && is_neighbour && is_duration) samples_ = step;
+  if (has_packet_ && is_neighbour) duration_.add(step);
   has_packet_ = true;
   sequence_ = packet.sequence;
   timestamp_ = packet.timestamp;

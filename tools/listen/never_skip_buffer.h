@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "tools/listen/packet_facts.h"
 #include "tools/listen/slot_writer.h"
 
 namespace earshot::listen {
@@ -51,7 +52,7 @@ class NeverSkipBuffer final : public JitterBuffer {
   bool has_packet_ = false;
   std::uint16_t sequence_ = 0;
   std::uint32_t timestamp_ = 0;
-  int samples_ = slot_samples;  // of a packet that does not say
+  LearntDuration duration_;  // of a packet that does not say
 };
 
 }  // namespace earshot::listen

@@ -41,6 +41,14 @@ PacketFacts facts_of(const Packet& packet) {
   return facts;
 }
 
+void LearntDuration::add(std::int64_t step) {
+  // RFC 6716 s2.1.4: one frame, and whole 20 ms frames up to 120 ms.
+  const bool is_frame = step == 120 || step == 240 || step == 480 || step == 960;
+  const bool is_usual = is_frame || (step > 0 && step <= samples_max && step % 960 == 0);
+  if (is_usual && (last_ == 0 || step == last_)) samples_ = static_cast<int>(step);
+  last_ = step;
+}
+
 bool has_inband_fec(std::span<const std::uint8_t> payload) {
   const auto packet = codec::describe_packet(payload);
   if (!packet || packet->mode == codec::OpusMode::celt || packet->frame_sizes[0] == 0) return false;

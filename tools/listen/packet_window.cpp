@@ -2,17 +2,8 @@
 
 #include <algorithm>
 
-#include "tools/listen/packet_facts.h"
-
 namespace earshot::listen {
-namespace {
-
-// RFC 6716 s2.1.4: a step of the time stamp that is no packet's duration teaches nothing.
-bool is_duration(std::int64_t step) {
-  return step >= 120 && step <= 5'760 && step % 120 == 0;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Inserted PacketWindow::insert(const Packet& packet, std::int64_t arrival, std::int64_t transit_min,
                               BufferCounters& counters) {
@@ -23,7 +14,7 @@ Inserted PacketWindow::insert(const Packet& packet, std::int64_t arrival, std::i
     ++counters.strays;
     return {Verdict::stray, 0};
   }
-  if (is_duration(place_.step)) samples_ = static_cast<int>(place_.step);
+  if (place_.step > 0) duration_.add(place_.step);
   if (has_next_ && place_.sequence < next_) {
     ++counters.late;
     return {Verdict::late, 0};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/listen/buffer.h"
+#include "tools/listen/packet_facts.h"
 #include "tools/listen/timeline.h"
 
 namespace earshot::listen {
@@ -42,7 +43,9 @@ class PacketWindow {
   // Whether front() is the neighbour of what was popped last.
   bool is_next() const { return !has_next_ || first_ == next_; }
 
-  int samples_of(const Held& held) const { return held.samples != 0 ? held.samples : samples_; }
+  int samples_of(const Held& held) const {
+    return held.samples != 0 ? held.samples : duration_.samples();
+  }
   std::uint32_t place_of(const Held& held) const {
     return static_cast<std::uint32_t>(index(held.sequence));
   }
@@ -62,8 +65,8 @@ class PacketWindow {
   std::int64_t first_ = 0;  // of those held
   std::int64_t last_ = 0;
   bool has_next_ = false;
-  std::int64_t next_ = 0;       // one behind what was popped last
-  int samples_ = slot_samples;  // of a packet that does not say
+  std::int64_t next_ = 0;    // one behind what was popped last
+  LearntDuration duration_;  // of a packet that does not say
 };
 
 }  // namespace earshot::listen

@@ -37,7 +37,7 @@ std::uint64_t QualityMeter::on_sent(Time sent, bool is_silence) {
 
 void QualityMeter::on_arrived(std::uint64_t id) {
   if (id >= records_.size()) return;
-  Record& record = records_[id];
+  PacketRecord& record = records_[id];
   if (record.fate == Fate::lost) record.fate = Fate::discarded;
 }
 
@@ -57,12 +57,12 @@ void QualityMeter::on_played(Time now, const Playout& playout) {
     if (segment.packet >= records_.size()) continue;
     if (segment.kind == Segment::Kind::frame) hear(records_[segment.packet], Fate::played, heard);
     if (segment.kind != Segment::Kind::fec || segment.packet == 0) continue;
-    Record& restored = records_[segment.packet - 1];
+    PacketRecord& restored = records_[segment.packet - 1];
     if (restored.fate != Fate::played) hear(restored, Fate::restored, heard);
   }
 }
 
-void QualityMeter::hear(Record& record, Fate fate, Time heard) {
+void QualityMeter::hear(PacketRecord& record, Fate fate, Time heard) {
   record.fate = fate;
   const std::int64_t delay = std::clamp<std::int64_t>((heard - record.sent).us(), 0, INT32_MAX);
   record.delay_us = static_cast<std::int32_t>(delay);
@@ -110,13 +110,13 @@ void QualityMeter::on_level(Time now, Duration level, Duration target) {
   levels_.push_back({now, level, target});
 }
 
-bool QualityMeter::is_missing(const Record& record) const {
+bool QualityMeter::is_missing(const PacketRecord& record) const {
   return record.fate == Fate::lost || record.fate == Fate::discarded;
 }
 
 BurstMetrics QualityMeter::bursts() const {
   LossBursts bursts(options_.gap_packets_min);
-  for (const Record& record : records_) {
+  for (const PacketRecord& record : records_) {
     if (record.is_silence) continue;
     auto fate = LossBursts::Fate::heard;
     if (record.fate == Fate::lost) fate = LossBursts::Fate::lost;
@@ -136,7 +136,7 @@ std::vector<std::uint64_t> QualityMeter::missing_runs() const {
     ++runs[index];
     length = 0;
   };
-  for (const Record& record : records_) {
+  for (const PacketRecord& record : records_) {
     if (record.is_silence) continue;
     if (is_missing(record)) {
       ++length;
@@ -171,7 +171,7 @@ std::vector<QualityWindow> QualityMeter::windows() const {
 std::vector<QualityWindow> QualityMeter::count_windows() const {
   std::vector<QualityWindow> windows;
   std::size_t current = SIZE_MAX;
-  for (const Record& record : records_) {
+  for (const PacketRecord& record : records_) {
     if (record.is_silence) continue;
     if (const std::size_t index = window_of(record.sent); index != current) {
       current = index;
@@ -199,7 +199,7 @@ std::vector<QualityWindow> QualityMeter::count_windows() const {
 void QualityMeter::fill_delays(Quality& quality) const {
   std::vector<std::int32_t> delays;
   std::int64_t sum = 0;
-  for (const Record& record : records_) {
+  for (const PacketRecord& record : records_) {
     if (record.is_silence || is_missing(record)) continue;
     delays.push_back(record.delay_us);
     sum += record.delay_us;
@@ -230,7 +230,7 @@ void QualityMeter::fill_scores(Quality& quality) const {
 
 Quality QualityMeter::result() const {
   Quality quality;
-  for (const Record& record : records_) {
+  for (const PacketRecord& record : records_) {
     if (record.is_silence) continue;
     ++quality.packets;
     if (record.fate == Fate::played) ++quality.played;

@@ -76,6 +76,18 @@ struct Quality {
   double mos_min = 0;  // of the worst window
 };
 
+// What became of one packet; for plots.
+struct PacketRecord {
+  enum class Fate : std::uint8_t { lost, discarded, played, restored };
+
+  Time sent;
+  std::int32_t delay_us = 0;  // from sending to being heard, if it was; without terminals
+  Fate fate = Fate::lost;
+  bool is_silence = false;
+  bool is_dropped = false;  // by the relay, on purpose
+  bool is_usable = false;   // the shadow listener has played it
+};
+
 class QualityMeter {
  public:
   explicit QualityMeter(const QualityOptions& options = {}) : options_(options) {}
@@ -103,17 +115,11 @@ class QualityMeter {
   std::vector<std::uint64_t> missing_runs() const;
 
   static constexpr std::size_t missing_run_max = 1'000;
+  // By number.
+  const std::vector<PacketRecord>& packets() const { return records_; }
 
  private:
-  enum class Fate : std::uint8_t { lost, discarded, played, restored };
-  struct Record {
-    Time sent;
-    std::int32_t delay_us = 0;  // from sending to being heard
-    Fate fate = Fate::lost;
-    bool is_silence = false;
-    bool is_dropped = false;
-    bool is_usable = false;
-  };
+  using Fate = PacketRecord::Fate;
 
   struct MadeUp {
     Time at;
@@ -122,8 +128,8 @@ class QualityMeter {
   };
 
   std::size_t window_of(Time at) const;
-  bool is_missing(const Record& record) const;
-  void hear(Record& record, Fate fate, Time heard);
+  bool is_missing(const PacketRecord& record) const;
+  void hear(PacketRecord& record, Fate fate, Time heard);
   void count(Time at, const Segment& segment);
   void count_made_up(const MadeUp& piece);
   BurstMetrics bursts() const;
@@ -133,7 +139,7 @@ class QualityMeter {
   void fill_scores(Quality& quality) const;
 
   QualityOptions options_;
-  std::vector<Record> records_;
+  std::vector<PacketRecord> records_;
   std::vector<LevelSample> levels_;
   std::vector<MadeUp> made_up_;  // since the last frame: counts if another one follows
   std::vector<std::int64_t> made_up_per_window_;  // samples

@@ -286,6 +286,22 @@ TEST_CASE("adaptive: a time stamp that jumps interrupts nothing") {
   }
 }
 
+TEST_CASE("adaptive, fixed: time stamps that wobble around the truth interrupt nothing") {
+  for (const BufferKind kind : {BufferKind::adaptive, BufferKind::fixed}) {
+    BufferOptions options;
+    options.kind = kind;
+    StreamRig rig(options);
+    for (int n = 0; n < 500; ++n) {
+      const auto wobble = static_cast<std::uint32_t>(n * 37 % 11 * 30);
+      rig.send_with(sent_at(n), n, n, static_cast<std::uint32_t>(n) * 960 + wobble);
+    }
+    rig.run_until(500);
+    CHECK(rig.buffer->counters().samples_concealed == 0);
+    CHECK(rig.buffer->counters().samples_interrupted == 0);
+    CHECK(rig.buffer->counters().played >= 496);
+  }
+}
+
 TEST_CASE("adaptive: one far packet is an accident, two in a row are a new beginning") {
   StreamRig rig;
   for (int n = 0; n < 5; ++n) rig.send(n);

@@ -92,6 +92,17 @@ TEST_CASE("in-band FEC is seen where the decoder makes something of it, and nowh
   }
 }
 
+TEST_CASE("durations are learnt from steps that senders make, and from no accident") {
+  LearntDuration duration;
+  CHECK(duration.samples() == 960);
+  duration.add(2'880);
+  CHECK(duration.samples() == 2'880);
+  for (const int step : {960, 1'080, 2'881, 0, -960, 48'000, 480}) duration.add(step);
+  CHECK(duration.samples() == 2'880);
+  duration.add(480);
+  CHECK(duration.samples() == 480);
+}
+
 TEST_CASE("bytes that are no Opus have no FEC") {
   for (const std::vector<std::uint8_t>& bytes : {std::vector<std::uint8_t>{},
                                                  {0x08},
