@@ -26,7 +26,7 @@ struct QualityOptions {
   // What is played later than this, above the path's own delay, is time spent late.
   Duration late_over = milliseconds(100);
   // Capture, encoder and devices, which E-model and delays count in. A judgement: 20 ms of frame,
-  // 6.5 ms of look-ahead (RFC 6716 s2.1.4 at its default) and a few of device.
+  // 6.5 ms of look-ahead (libopus at 48 kHz) and a few of device.
   Duration terminal_delay = milliseconds(30);
   // The E-model knows loss, not waiting. With this, a window's loss is at least the share of its
   // time that was made up or silent in the middle of speech, also if the packet came in the end.
