@@ -118,6 +118,19 @@ class CommandsTest(CtlTest):
         self.ctl("close", "1", "same", "--yes")
         client.close()
 
+    def test_a_recording_is_fetched_and_ours_alone(self):
+        path = f"{node.folder}/node.rec"
+        output, errors = self.ctl("record", "--out", path)
+        self.assertEqual(errors, "")
+        self.assertRegex(output, r"node\.rec: [\d,]+ bytes; earshot replay reads it\n$")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        told = json.loads(self.ctl("record", "--out", path, "--json")[0])
+        self.assertEqual((told["file"], told["bytes"]), (path, os.stat(path).st_size))
+        self.assertRegex(self.ctl("recordings")[0], r"Z-asked\.rec +asked +[\d,]+\n")
+        self.assertIn("cannot write", self.sentence("record", "--out", "/nonexistent/node.rec"))
+        for key in ("look", "one"):
+            self.sentence("record", "--out", path, key=key)
+
     def test_lists_have_all_their_pages(self):
         # More than the API gives in one page.
         client = Client(node.admin, node.keys["all"])
