@@ -35,8 +35,10 @@ export class Relay {
   async #start() {
     const sets = Object.entries(this.settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
     this.child = new Child(program, ['--config', `${state}/relay.toml`, ...sets]);
-    const [, gateway, api] = await this.child.prints('out', /^ready gateway=(\S+) udp=\S+ api=(\S+)$/m, 60_000);
+    const ready = /^ready gateway=(\S+) udp=\S+:(\d+) api=(\S+)$/m;
+    const [, gateway, mediaPort, api] = await this.child.prints('out', ready, 60_000);
     this.gateway = gateway;
+    this.mediaPort = Number(mediaPort);
     this.api = api;
   }
 

@@ -54,10 +54,10 @@ export class Room {
 
 // A test with a channel of its own on that relay. Whatever it leaves behind goes, and nobody may have seen an error.
 export function inRoom(name, { relay, skip }, body) {
-  test(name, { timeout: 200_000, skip }, async () => {
+  test(name, { timeout: 200_000, skip }, async (context) => {
     const room = new Room(relay());
     try {
-      await body(room);
+      await body(room, context);
       await Promise.all(room.members.map((member) => member.leave()));
       assert.deepEqual(room.faults, []);
     } catch (error) {
