@@ -78,6 +78,6 @@ export async function until(what, isTrue, timeoutMs = 30_000) {
   }
 }
 
-export function assertHeard(what, count, expected) {
-  assert.ok(expected > 0 && count >= 0.98 * expected, `${what}: ${count} of ${expected} frames`);
+export function assertHeard(what, count, expected, share = 0.98) {
+  assert.ok(expected > 0 && count >= share * expected, `${what}: ${count} of ${expected} frames`);
 }
